@@ -1,0 +1,1 @@
+"""Error root, geometry, progress, metrics, paths. Knows nothing of the other rooms."""

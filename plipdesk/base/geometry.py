@@ -1,0 +1,97 @@
+"""Boxes and polygons in level-0 pixels of a slide."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plipdesk.base.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from shapely.geometry import Polygon
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-parallel rectangle in level-0 pixels; ``x0_px``, ``y0_px`` is its top left corner."""
+
+    x0_px: float
+    y0_px: float
+    width_px: float
+    height_px: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.x0_px, self.y0_px, self.width_px, self.height_px)
+        if not all(math.isfinite(number) for number in numbers) or self.width_px <= 0 or self.height_px <= 0:
+            raise UsageProblem("A box needs four finite numbers X,Y,W,H with a width and height above zero.")
+
+    @classmethod
+    def parse(cls, text: str) -> Box:
+        """Read ``"X,Y,W,H"`` in level-0 pixels.
+
+        Raises:
+            UsageProblem: not four numbers, or no area.
+        """
+        try:
+            x0_px, y0_px, width_px, height_px = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise UsageProblem(
+                f"{text!r} is not a box.", remedy="Write X,Y,W,H in level-0 pixels, for example 1000,2000,512,512."
+            ) from error
+        return cls(x0_px, y0_px, width_px, height_px)
+
+    @property
+    def x1_px(self) -> float:
+        """Right edge."""
+        return self.x0_px + self.width_px
+
+    @property
+    def y1_px(self) -> float:
+        """Bottom edge."""
+        return self.y0_px + self.height_px
+
+    @property
+    def area_px2(self) -> float:
+        """Area in squared level-0 pixels."""
+        return self.width_px * self.height_px
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """The four corners, clockwise from the top left, as (x, y)."""
+        return (
+            (self.x0_px, self.y0_px),
+            (self.x1_px, self.y0_px),
+            (self.x1_px, self.y1_px),
+            (self.x0_px, self.y1_px),
+        )
+
+
+def squares_overlap_box(
+    x0_px: NDArray[np.int32], y0_px: NDArray[np.int32], size0_px: float | NDArray[np.float64], box: Box
+) -> NDArray[np.float64]:
+    """Share (n,) of each square's own area that lies inside ``box``, 0 to 1; squares are given by their top left."""
+    width = np.clip(np.minimum(x0_px + size0_px, box.x1_px) - np.maximum(x0_px, box.x0_px), 0, None)
+    height = np.clip(np.minimum(y0_px + size0_px, box.y1_px) - np.maximum(y0_px, box.y0_px), 0, None)
+    share: NDArray[np.float64] = (width * height) / (np.asarray(size0_px, dtype=np.float64) ** 2)
+    return share
+
+
+def polygon_from_points(points: list[tuple[float, float]]) -> Polygon:
+    """A valid polygon from (x, y) points in level-0 pixels, closed or not.
+
+    Raises:
+        UsageProblem: fewer than three distinct points, a number that is not finite, or a shape without area.
+    """
+    from shapely.geometry import Polygon
+
+    if any(not (math.isfinite(x) and math.isfinite(y)) for x, y in points) or len(set(points)) < 3:
+        raise UsageProblem("A polygon needs at least three different points with finite coordinates.")
+    shape = Polygon(points).buffer(0)
+    if shape.is_empty or shape.area <= 0:
+        raise UsageProblem("The polygon has no area.")
+    if shape.geom_type == "MultiPolygon":
+        shape = max(shape.geoms, key=lambda part: part.area)
+    return shape

@@ -1,0 +1,1 @@
+"""SQLite: collections, slides, annotations, runs, jobs."""

@@ -1,0 +1,1 @@
+"""Window, viewer, panels and item models: the only room that knows Qt."""

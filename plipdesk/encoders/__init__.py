@@ -1,0 +1,1 @@
+"""Image–text models: cards, import, text and image encoding, prompts."""

@@ -1,0 +1,131 @@
+"""Encoder cards: everything that must be known of a model before it may encode anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from plipdesk.base.errors import EnvironmentProblem
+from plipdesk.base.ids import settings_id
+
+CARD_NAME = "card.json"
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EncoderProblem(EnvironmentProblem):
+    """A model, or what it was asked, is not as it must be."""
+
+    kind = "encoder"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelFile(_Strict):
+    """A file of the model: its name inside the model's folder and its SHA-256."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    sha256: Sha256
+
+
+class TokenizerCard(_Strict):
+    """How words become numbers: ``clip-bpe`` reads open_clip's BPE merges (``file``; None: open_clip's own)."""
+
+    kind: Literal["clip-bpe", "wordpiece", "none"]
+    file: str | None
+    lower_case: bool = True
+
+
+class EncoderCard(_Strict):
+    """A model as the application knows it. No field has a silent default: a missing one refuses to load."""
+
+    schema_version: Literal[1]
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: str
+    architecture: dict[str, Any]
+    """open_clip model configuration (embed_dim, vision_cfg, text_cfg, …)."""
+    files: dict[Literal["weights", "tokenizer"], ModelFile]
+    dim: Annotated[int, Field(ge=2, le=8192)]
+    input_px: Annotated[int, Field(ge=16, le=2048)]
+    mpp_um: Annotated[float, Field(gt=0, le=100)]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear"]
+    resize: Literal["shortest-edge-and-centre-crop", "squash"]
+    tokenizer: TokenizerCard
+    context_length: Annotated[int, Field(ge=0, le=512)]
+    logit_scale: Annotated[float, Field(gt=0, le=100)]
+    prompt_templates: tuple[str, ...]
+    """Each holds one ``{}``; the mean of the normalised embeddings, normalised again, stands for a term."""
+    languages: tuple[str, ...]
+    licence: str
+    source: str
+    training_data: str
+    intended_use: str
+    credit: str
+    scores: dict[str, float]
+    notes: tuple[str, ...]
+
+    @field_validator("prompt_templates")
+    @classmethod
+    def _templates_hold_one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        if any(template.count("{}") != 1 for template in templates):
+            raise ValueError("each prompt template holds {} exactly once")
+        return templates
+
+    @model_validator(mode="after")
+    def _words_are_whole(self) -> EncoderCard:
+        if self.has_words != (self.context_length > 0) or self.has_words != bool(self.prompt_templates):
+            raise ValueError("tokenizer, context_length and prompt_templates go together")
+        return self
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the encoder can be asked in words."""
+        return self.tokenizer.kind != "none"
+
+    def fingerprint(self, numeric_class: str = "fp32") -> str:
+        """32 hex digits over weights, preprocessing, tokenizer and numeric class (DESIGN.md, invariant 2)."""
+        return settings_id(
+            {
+                "weights": self.files["weights"].sha256,
+                "tokenizer": self.files["tokenizer"].sha256 if "tokenizer" in self.files else None,
+                "architecture": self.architecture,
+                "input_px": self.input_px,
+                "mpp_um": self.mpp_um,
+                "mean": list(self.mean),
+                "std": list(self.std),
+                "interpolation": self.interpolation,
+                "resize": self.resize,
+                "context_length": self.context_length,
+                "numeric_class": numeric_class,
+            }
+        )
+
+
+def load_card(folder: Path) -> EncoderCard:
+    """Read and check the card of the model in ``folder``.
+
+    Raises:
+        EncoderProblem: no card, not JSON, or a field missing, unknown or out of range; the message names it.
+    """
+    path = folder / CARD_NAME
+    try:
+        return EncoderCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EncoderProblem(
+            "This folder holds no model card.",
+            path=path,
+            remedy="Import the model again with 'plipdesk models import'.",
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise EncoderProblem(
+            f"The model card cannot be used: {place}: {first['msg']}.",
+            path=path,
+            remedy="Import the model again, or complete the card.",
+        ) from error

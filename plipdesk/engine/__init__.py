@@ -1,0 +1,1 @@
+"""Entry points, job queue, supervisor, worker and reader processes, messages and client."""

@@ -1,0 +1,1 @@
+"""GeoJSON, HDF5, DICOM and CSV, in and out."""

@@ -1,0 +1,1 @@
+"""Vectors on disk, HNSW and exact scan."""

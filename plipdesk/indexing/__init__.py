@@ -1,0 +1,1 @@
+"""From slide to vectors."""

@@ -1,0 +1,1 @@
+"""From prompts to labels, heat maps and tables."""

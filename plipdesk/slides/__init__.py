@@ -1,0 +1,1 @@
+"""Reading slides: formats, identity, tissue, tiling, thumbnails."""

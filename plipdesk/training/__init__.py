@@ -1,0 +1,1 @@
+"""Contrastive training, linear probes, fine-tuning: settings, runs, checkpoints."""
