@@ -32,9 +32,13 @@ class ModelFile(_Strict):
 
 
 class TokenizerCard(_Strict):
-    """How words become numbers: ``clip-bpe`` reads open_clip's BPE merges (``file``; None: open_clip's own)."""
+    """How words become numbers.
 
-    kind: Literal["clip-bpe", "wordpiece", "none"]
+    ``clip-bpe`` reads open_clip's BPE merges (``file``; None: open_clip's own); ``words`` is the null encoder's;
+    ``none`` an encoder that only sees.
+    """
+
+    kind: Literal["clip-bpe", "wordpiece", "words", "none"]
     file: str | None
     lower_case: bool = True
 

@@ -1,0 +1,63 @@
+"""Building an image–text model from its configuration alone: no names looked up, no network, no weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from plipdesk.encoders.card import EncoderProblem
+
+if TYPE_CHECKING:
+    import torch
+
+_REMEDY = "Use a model whose configuration holds embed_dim, vision_cfg and text_cfg as open_clip writes them."
+_MODEL_KEYS = frozenset({"embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_scale", "init_logit_bias"})
+# What only names a tokenizer or a training habit: the card says how words become numbers.
+_IGNORED_TEXT_KEYS = frozenset({"hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs"})
+
+
+def _section(architecture: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = architecture.get(name)
+    if not isinstance(section, Mapping):
+        raise EncoderProblem(f"The model's architecture has no {name}.", remedy=_REMEDY)
+    return dict(section)
+
+
+def build_model(architecture: Mapping[str, Any]) -> torch.nn.Module:
+    """Build an open_clip ``CLIP`` or ``CustomTextCLIP`` (``custom_text`` true) with freshly initialised weights.
+
+    ``architecture`` is an open_clip model configuration: ``embed_dim``, ``vision_cfg`` (a ViT, a ResNet or a timm
+    trunk by its plain name), ``text_cfg``, and optionally ``quick_gelu``, ``custom_text``, ``init_logit_scale`` and
+    ``init_logit_bias``. The network is never touched: pretrained flags are overruled, and what would be looked up
+    elsewhere (``hf-hub:`` names, Hugging Face text towers) is refused.
+
+    Raises:
+        EncoderProblem: a part is missing, unknown, or would have to be fetched.
+    """
+    vision, text = _section(architecture, "vision_cfg"), _section(architecture, "text_cfg")
+    unknown = sorted(set(architecture) - _MODEL_KEYS - {"custom_text"})
+    if unknown:
+        raise EncoderProblem(f"The model's architecture has parts that are not known: {', '.join(unknown)}.")
+    if text.get("hf_model_name"):
+        raise EncoderProblem("Models with a Hugging Face text tower cannot be built.", remedy=_REMEDY)
+    trunk = vision.get("timm_model_name")
+    if trunk is not None and (":" in trunk or "/" in trunk):
+        raise EncoderProblem(
+            f"The image tower {trunk!r} would have to be fetched.", remedy="Name a plain timm architecture in the card."
+        )
+    vision["timm_model_pretrained"] = False
+    text = {key: value for key, value in text.items() if key not in _IGNORED_TEXT_KEYS}
+    text["hf_model_pretrained"] = False
+
+    # timm and open_clip import huggingface_hub, which reads this once.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
+
+    settings = {key: architecture[key] for key in _MODEL_KEYS - {"vision_cfg", "text_cfg"} if key in architecture}
+    kind = CustomTextCLIP if architecture.get("custom_text", False) else CLIP
+    try:
+        model: torch.nn.Module = kind(vision_cfg=CLIPVisionCfg(**vision), text_cfg=CLIPTextCfg(**text), **settings)
+    except (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
+        raise EncoderProblem(f"The model's architecture cannot be built: {error}.", remedy=_REMEDY) from error
+    return model

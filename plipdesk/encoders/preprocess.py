@@ -1,0 +1,65 @@
+"""Pictures of any size become what an encoder takes.
+
+Pillow is used here although decoding lives in another room: an encoder's answer depends on the very kernel it was
+trained with, and that is Pillow's (bicubic or bilinear with antialiasing, in 8 bits per channel).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from plipdesk.encoders.card import EncoderCard, EncoderProblem
+
+_KERNELS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+def fit_picture(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
+    """``picture`` (h, w, 3) RGB resized and cropped to (input_px, input_px, 3) as the card says.
+
+    ``shortest-edge-and-centre-crop`` is torchvision's Resize(input_px) and CenterCrop(input_px) to the pixel,
+    ``squash`` its Resize((input_px, input_px)).
+
+    Raises:
+        EncoderProblem: not an RGB picture of 8 bits, or one without pixels.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+        raise EncoderProblem(
+            f"A picture must be uint8 (height, width, 3), not {picture.dtype} {picture.shape}.",
+            remedy="Convert the picture to RGB with 8 bits per channel.",
+        )
+    size = card.input_px
+    if picture.shape[:2] == (size, size):
+        return picture
+    height, width = picture.shape[:2]
+    if card.resize == "squash":
+        return np.asarray(_resized(picture, size, size, card))
+    # Integer division and rounding as torchvision does them, or pixels shift by one.
+    if width <= height:
+        new_width, new_height = size, int(size * height / width)
+    else:
+        new_width, new_height = int(size * width / height), size
+    fitted = _resized(picture, new_width, new_height, card)
+    top, left = round((new_height - size) / 2.0), round((new_width - size) / 2.0)
+    return np.ascontiguousarray(fitted[top : top + size, left : left + size])
+
+
+def _resized(picture: NDArray[np.uint8], width: int, height: int, card: EncoderCard) -> NDArray[np.uint8]:
+    if picture.shape[:2] == (height, width):
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((width, height), _KERNELS[card.interpolation]))
+
+
+def check_patches(pixels: NDArray[np.uint8], card: EncoderCard) -> None:
+    """Refuse patches that are not uint8 (n, input_px, input_px, 3).
+
+    Raises:
+        EncoderProblem: another shape or dtype.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (card.input_px, card.input_px, 3):
+        raise EncoderProblem(
+            f"Patches for {card.id} must be uint8 (n, {card.input_px}, {card.input_px}, 3), "
+            f"not {pixels.dtype} {pixels.shape}."
+        )
