@@ -1,0 +1,38 @@
+"""Numbered steps from an empty file to the newest schema; a step is never changed once it was released.
+
+``PRAGMA user_version`` holds the number of the last step taken. All missing steps run in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from plipdesk.catalogue import schema
+
+
+def _step_1_first_schema(connection: Connection) -> None:
+    schema.metadata.create_all(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_step_1_first_schema,)
+NEWEST = len(STEPS)
+# "plip": tells our databases from any other SQLite file.
+APPLICATION_ID = 0x706C6970
+
+
+def version_of(connection: Connection) -> int:
+    """Number of the last step that was taken on this database; 0 for an empty one."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def migrate(connection: Connection) -> int:
+    """Take every missing step inside the caller's transaction; returns how many were taken."""
+    version = version_of(connection)
+    for step in STEPS[version:]:
+        step(connection)
+    if version < NEWEST:
+        connection.exec_driver_sql(f"PRAGMA user_version = {NEWEST}")
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    return NEWEST - version
