@@ -1,0 +1,89 @@
+"""Watching a job from the command line: progress on stderr until it ends, Ctrl-C cancels."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from plipdesk.base.errors import Cancelled, EnvironmentProblem, NotFound
+from plipdesk.base.progress import Json
+from plipdesk.catalogue.rows import JobItemRow, JobRow
+from plipdesk.cli.session import Session
+from plipdesk.engine import messages
+from plipdesk.engine.client import EngineClient
+
+ENDED = ("done", "failed", "cancelled", "paused")
+
+
+def follow_job(session: Session, kind: str, params: Mapping[str, Json]) -> JobRow:
+    """Submit a job and follow it to its end.
+
+    Raises:
+        Cancelled: after Ctrl-C (the job is cancelled, what it committed is kept) or by someone else.
+        EnvironmentProblem: the job as a whole failed.
+    """
+    with session.engine() as engine:
+        seen = _watch(engine)
+        submitted = engine.request(messages.SubmitJob(kind=kind, params=dict(params)))
+        assert isinstance(submitted, messages.JobReply)
+        job_id = submitted.job.job_id
+        try:
+            job = _until_ended(session, engine, seen, job_id)
+        except KeyboardInterrupt:
+            engine.request(messages.ControlJob(job_id=job_id, action="cancel"))
+            job = _until_ended(session, engine, seen, job_id)
+    if job.state == "cancelled":
+        raise Cancelled()
+    if job.state == "failed" and not job.result:
+        raise EnvironmentProblem(
+            job.reason or "The job failed.", remedy="See 'plipdesk jobs list' and 'plipdesk doctor'."
+        )
+    return job
+
+
+def watch_job(session: Session, job_id: int) -> tuple[JobRow, tuple[JobItemRow, ...]]:
+    """Follow a job that was submitted elsewhere; Ctrl-C stops watching, not the job."""
+    with session.engine() as engine:
+        seen = _watch(engine)
+        job = _until_ended(session, engine, seen, job_id)
+        reply = engine.request(messages.GetJob(job_id=job_id))
+        assert isinstance(reply, messages.JobReply)
+        return job, reply.items
+
+
+def _watch(engine: EngineClient) -> queue.Queue[messages.Message | None]:
+    seen: queue.Queue[messages.Message | None] = queue.Queue()
+    engine.on_event(seen.put)
+    engine.on_lost(lambda: seen.put(None))
+    engine.request(messages.Subscribe())
+    return seen
+
+
+def _until_ended(
+    session: Session, engine: EngineClient, seen: queue.Queue[messages.Message | None], job_id: int
+) -> JobRow:
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=session.console(), transient=True) as bar:
+        task = bar.add_task("waiting", total=None, unit="")
+        reply = engine.request(messages.GetJob(job_id=job_id))
+        assert isinstance(reply, messages.JobReply)
+        job = reply.job
+        while job.state not in ENDED:
+            event = seen.get()
+            if event is None:
+                raise NotFound("The engine ended before the job did.", remedy="Run the command again: it goes on.")
+            if isinstance(event, messages.JobChanged) and event.job.job_id == job_id:
+                job = event.job
+                if event.progress is not None:
+                    progress = event.progress
+                    note = progress.note or job.kind
+                    total = progress.total or None
+                    bar.update(task, completed=progress.done, total=total, description=note, unit=progress.unit)
+            elif isinstance(event, messages.JobItemDone) and event.item.job_id == job_id and event.item.reason:
+                bar.console.print(f"{event.item.status}: {event.item.path}: {event.item.reason}", soft_wrap=True)
+    return job
