@@ -100,7 +100,7 @@ def parse_mix(file: Path) -> dict[str, Any]:
                 found["slides"].append(SlidePart(slide_place(part["slide"]), weight))
             else:
                 raise ValueError
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, UsageProblem) as error:
             raise UsageProblem(
                 f"Part {number + 1} of the mix is not understood.",
                 path=file,

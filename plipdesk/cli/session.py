@@ -57,7 +57,8 @@ class Session:
         """Where tables for people are drawn: stdout."""
         from rich.console import Console
 
-        return Console(soft_wrap=not sys.stdout.isatty())
+        # A pipe has no width; a wrapped table cannot be searched with grep.
+        return Console() if sys.stdout.isatty() else Console(width=1000)
 
     def engine(self) -> EngineClient:
         """A connection to the workspace's engine, which is started where none runs."""
