@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from plipdesk.base.errors import Bug, EnvironmentProblem, NotFound, PlipdeskError, UsageProblem
 from plipdesk.base.progress import Json, Progress
 from plipdesk.catalogue.rows import CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideFilter, SlideRow
 from plipdesk.search.query import Query, SearchResult
@@ -29,11 +30,17 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 
 
 class Hello(Message, frozen=True):
-    """First message of every connection. Reply: :class:`Welcome`."""
+    """First message of every connection. Reply: :class:`Welcome`.
+
+    ``token`` is the secret that only the person's own processes can read; ``child`` the number that the engine gave a
+    worker or reader when it started it.
+    """
 
     version: int
     role: Role
     pid: int
+    token: str = ""
+    child: int = 0
 
 
 class Welcome(Message, frozen=True):
@@ -293,6 +300,12 @@ class SlideOpened(Message, frozen=True):
     notes: tuple[str, ...]
 
 
+class ReaderReady(Message, frozen=True):
+    """The reader process listens here. Reply: :class:`Done`."""
+
+    address: str
+
+
 class ReadRegion(Message, frozen=True):
     """Read a rectangle of ``width0_px`` × ``height0_px`` level-0 pixels, drawn at ``width_px`` × ``height_px``.
 
@@ -335,9 +348,14 @@ class LeaseJob(Message, frozen=True):
 
 
 class JobLeased(Message, frozen=True):
-    """Work, or none."""
+    """Work; the reply comes when there is some. ``checkpoint`` of the job is what its function saved.
 
-    job: JobRow | None
+    ``suspects``: items during which a worker died before. Each is to be done with nothing else in work beside it, so
+    that the right one is blamed should it happen again.
+    """
+
+    job: JobRow
+    suspects: tuple[str, ...] = ()
 
 
 class ReportProgress(Message, frozen=True):
@@ -348,13 +366,39 @@ class ReportProgress(Message, frozen=True):
 
 
 class Orders(Message, frozen=True):
-    """What the worker must do now."""
+    """What the worker must do now; also sent as an event, so that a person's word counts at once.
 
-    stop: Literal["no", "pause", "cancel"]
+    ``yield``: give the job back, since one of higher priority waits.
+    """
+
+    stop: Literal["no", "pause", "cancel", "yield"]
+
+
+class BeginItem(Message, frozen=True):
+    """The worker starts on an item: this is what to blame should the worker die. Reply: :class:`Done`."""
+
+    job_id: int
+    path: str
+
+
+class LookUpSlide(Message, frozen=True):
+    """Ask what is committed of a slide. Reply: :class:`SlideKnown`."""
+
+    slide_id: str
+
+
+class SlideKnown(Message, frozen=True):
+    """A slide and its embeddings; None where the workspace does not have it."""
+
+    slide: SlideRow | None
+    embeddings: tuple[EmbeddingRow, ...]
 
 
 class CommitSlide(Message, frozen=True):
-    """A slide's vectors lie complete on the disk: write the rows that make it searchable. Reply: :class:`Done`."""
+    """A slide's vectors lie complete on the disk: write the rows that make it searchable. Reply: :class:`Done`.
+
+    Without embeddings (the slide was committed before) its place, case and collection are brought up to date.
+    """
 
     job_id: int
     slide: SlideRow
@@ -380,7 +424,8 @@ class FinishJob(Message, frozen=True):
     """The leased job has ended. Reply: :class:`Done`."""
 
     job_id: int
-    state: Literal["done", "failed", "cancelled", "paused"]
+    state: Literal["done", "failed", "cancelled", "paused", "queued"]
+    """``queued``: given back unfinished, since something more urgent waits."""
     reason: str | None
     result: dict[str, Json]
 
@@ -390,8 +435,8 @@ AnyMessage = (
     | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList | EditCollection
     | ListEncoders | EncoderList | UseEncoder | GetStatus | Status | GetReader | ReaderAt | Subscribe | Shutdown | Done
     | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged | OpenSlide | SlideOpened | ReadRegion
-    | ReadThumbnail | Pixels | LeaseJob | JobLeased | ReportProgress | Orders | CommitSlide | ReportItem
-    | SaveCheckpoint | FinishJob
+    | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased | ReportProgress | Orders | BeginItem | LookUpSlide
+    | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint | FinishJob
 )  # fmt: skip
 
 
@@ -399,11 +444,32 @@ class Envelope(msgspec.Struct, frozen=True):
     """A message with the id that ties a reply to its request; 0 for events."""
 
     id: int
-    body: AnyMessage
+    body: Message
+
+
+class _Unread(msgspec.Struct, frozen=True):
+    """An envelope whose body is not understood yet, so that even a refusal can name the request."""
+
+    id: int
+    body: msgspec.Raw
+
+
+class NotUnderstood(EnvironmentProblem):
+    """A frame that is no message of this version; ``request_id`` is 0 where not even that can be read."""
+
+    kind = "protocol"
+
+    def __init__(self, request_id: int) -> None:
+        super().__init__(
+            "A message was not understood: it is damaged, or comes from another version of plipdesk.",
+            remedy="Close every plipdesk window and command of this workspace, then start again.",
+        )
+        self.request_id = request_id
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Envelope)
+_unread_decoder = msgspec.msgpack.Decoder(_Unread)
+_body_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(AnyMessage)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -411,10 +477,33 @@ def encode(envelope: Envelope) -> bytes:
     return _encoder.encode(envelope)
 
 
-def decode(frame: bytes) -> Envelope:
+def decode(frame: bytes | bytearray | memoryview) -> Envelope:
     """The envelope in a frame.
 
     Raises:
-        msgspec.DecodeError: not a message of this version.
+        NotUnderstood: not a message of this version.
     """
-    return _decoder.decode(frame)
+    try:
+        unread = _unread_decoder.decode(frame)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotUnderstood(0) from error
+    try:
+        return Envelope(unread.id, _body_decoder.decode(unread.body))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotUnderstood(unread.id) from error
+
+
+def failed(error: PlipdeskError) -> Failed:
+    """The reply that carries ``error`` to whoever asked."""
+    return Failed(error.kind, error.message, error.path, error.remedy, error.exit_code)
+
+
+def rebuilt(failure: Failed) -> PlipdeskError:
+    """The error that a reply carries, as an exception of the same kind and exit code."""
+    known: type[PlipdeskError]
+    for known in (UsageProblem, NotFound, Bug):
+        if failure.kind == known.kind:
+            return known(failure.message, path=failure.path, remedy=failure.remedy)
+    same_kind = type("RemoteProblem", (EnvironmentProblem,), {"kind": failure.kind, "exit_code": failure.exit_code})
+    error: PlipdeskError = same_kind(failure.message, path=failure.path, remedy=failure.remedy)
+    return error
