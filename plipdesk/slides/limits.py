@@ -16,13 +16,15 @@ MAX_SLIDE_PX = 400_000 * 400_000
 MAX_REGION_PX = 8192 * 8192
 # One tile or strip, decoded: NDPI files without restart markers hold whole levels in one.
 MAX_TILE_PX = 8192 * 8192
+# The same in bytes, for pieces of many channels or deep pixels.
+MAX_PIECE_BYTES = 4 * MAX_TILE_PX
 # A picture that must be decoded wholly: 0.8 GB inside Pillow, 0.6 GB as an array; cameras reach 200 megapixels.
 MAX_PICTURE_PX = 200_000_000
 # Decoded tiles that all open slides of a process share.
 TILE_CACHE_BYTES = 128 * 1024 * 1024
 
 
-def check_slide_size(width_px: int, height_px: int, path: Path) -> None:
+def check_slide_size(width_px: int, height_px: int, path: Path | None) -> None:
     """Refuse level-0 sizes that no slide has.
 
     Raises:
@@ -51,7 +53,7 @@ def check_picture_size(width_px: int, height_px: int, path: Path | None) -> None
         )
 
 
-def check_tile_size(width_px: int, height_px: int, path: Path) -> None:
+def check_tile_size(width_px: int, height_px: int, path: Path | None) -> None:
     """Refuse tiles or strips that would take absurd memory.
 
     Raises:

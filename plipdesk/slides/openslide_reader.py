@@ -7,20 +7,19 @@ import functools
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError, __library_version__
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
-from plipdesk.base.errors import Bug, EnvironmentProblem
+from plipdesk.base.errors import EnvironmentProblem
+from plipdesk.slides.compositing import over_white
 from plipdesk.slides.errors import DamagedSlide, SlideMissing, SlideProblem, TooLarge, UnknownFormat
-from plipdesk.slides.limits import TILE_CACHE_BYTES, check_region, check_slide_size, check_tile_size
+from plipdesk.slides.limits import TILE_CACHE_BYTES, check_slide_size, check_tile_size
 from plipdesk.slides.mpp import settle_mpp
 from plipdesk.slides.protocol import Level, SlideInfo
-from plipdesk.slides.reduction import reduced_slide
+from plipdesk.slides.reader_base import CheckedReader
 
 # Older ones write out of bounds on a crafted file.
 OLDEST_OPENSLIDE = (4, 0, 1)
@@ -48,7 +47,7 @@ def shared_tile_cache() -> OpenSlideCache:
     return OpenSlideCache(TILE_CACHE_BYTES)
 
 
-class OpenSlideReader:
+class OpenSlideReader(CheckedReader):
     """A slide read by OpenSlide; see :class:`~plipdesk.slides.protocol.SlideReader`.
 
     OpenSlide latches: after one failed read a handle fails for ever. A failed read is therefore repeated once on a
@@ -66,35 +65,9 @@ class OpenSlideReader:
         require_openslide()
         self._path = path
         self._lock = threading.Lock()
-        self._closed = False
-        self._handle = self._open()
-        self._info = _info_of(path, self._handle, mpp_um)
-
-    @property
-    def info(self) -> SlideInfo:
-        """What is known of the slide."""
-        return self._info
-
-    def read_region(self, x0_px: int, y0_px: int, level: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
-        """Pixels (height_px, width_px, 3) RGB of ``level``; see the protocol.
-
-        Raises:
-            DamagedSlide: the file is broken here. Another level may be whole here: whoever can do with other pixels
-                may ask for that one.
-            TooLarge: more pixels than may be read at once.
-            Bug: the reader is closed, or there is no such level.
-        """
-        check_region(self._info, level, width_px, height_px)
-        handle = self._current()
-        place, size = (int(x0_px), int(y0_px)), (int(width_px), int(height_px))
-        try:
-            return over_white(handle.read_region(place, level, size))
-        except OpenSlideError:
-            return self._read_afresh(place, level, size)
-
-    def thumbnail(self, max_px: int) -> NDArray[np.uint8]:
-        """The whole slide (h, w, 3), its longer side at most ``max_px``."""
-        return reduced_slide(self, max_px)
+        handle = self._open()
+        self._info = _info_of(path, handle, mpp_um)
+        self._handle: OpenSlide | None = handle
 
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels, or None where there is none that is valid."""
@@ -108,20 +81,20 @@ class OpenSlideReader:
         """Give back the handle as soon as no thread reads with it any more."""
         with self._lock:
             self._closed = True
-            del self._handle
+            self._handle = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _read(self, x0_px: int, y0_px: int, level: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        place, size = (x0_px, y0_px), (width_px, height_px)
+        handle = self._current()
+        try:
+            return over_white(handle.read_region(place, level, size))
+        except OpenSlideError:
+            return self._read_afresh(place, level, size)
 
     def _current(self) -> OpenSlide:
         with self._lock:
-            if self._closed:
-                raise Bug("A slide was read after it had been closed.", path=self._path)
+            self._check_open()
+            assert self._handle is not None
             return self._handle
 
     def _open(self) -> OpenSlide:
@@ -153,18 +126,6 @@ class OpenSlideReader:
                 if not self._closed:
                     self._handle = fresh
         return pixels
-
-
-def over_white(image: Image.Image) -> NDArray[np.uint8]:
-    """Compose RGBA (straight, not premultiplied) over white: (h, w, 3) uint8."""
-    rgba = np.asarray(image)
-    alpha = rgba[..., 3]
-    rgb = rgba[..., :3]
-    if alpha.min() == 255:
-        return np.ascontiguousarray(rgb)
-    share = alpha[..., None].astype(np.uint16)
-    composed: NDArray[np.uint8] = ((rgb * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-    return composed
 
 
 def _number(properties: Mapping[str, str], name: str) -> float | None:
