@@ -25,6 +25,19 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
+def check_still_there(path: Path) -> None:
+    """Tell a file that went away while it was open, or its drive, from one that is damaged.
+
+    Raises:
+        SlideProblem: the file cannot be read at the moment.
+    """
+    with opened(path) as stream:
+        try:
+            stream.read(1)
+        except OSError as error:
+            raise reading_problem(path, error) from error
+
+
 def reading_problem(path: Path, error: OSError | ValueError) -> SlideProblem:
     """What the system's refusal to read ``path`` means."""
     if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):

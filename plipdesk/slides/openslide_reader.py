@@ -15,7 +15,8 @@ from PIL import ImageCms
 
 from plipdesk.base.errors import EnvironmentProblem
 from plipdesk.slides.compositing import over_white
-from plipdesk.slides.errors import DamagedSlide, SlideMissing, SlideProblem, TooLarge, UnknownFormat
+from plipdesk.slides.errors import DamagedSlide, SlideProblem, TooLarge, UnknownFormat
+from plipdesk.slides.files import check_still_there
 from plipdesk.slides.limits import TILE_CACHE_BYTES, check_slide_size, check_tile_size
 from plipdesk.slides.mpp import settle_mpp
 from plipdesk.slides.protocol import Level, SlideInfo
@@ -101,6 +102,7 @@ class OpenSlideReader(CheckedReader):
         try:
             handle = OpenSlide(self._path)
         except OpenSlideError as error:
+            check_still_there(self._path)
             raise _problem_on_opening(self._path, error) from error
         handle.set_cache(shared_tile_cache())
         return handle
@@ -111,10 +113,7 @@ class OpenSlideReader(CheckedReader):
         try:
             pixels = over_white(fresh.read_region(place, level, size))
         except OpenSlideError as error:
-            if not self._path.exists():
-                raise SlideMissing(
-                    "The slide is no longer there.", path=self._path, remedy="Bring it back or connect its drive."
-                ) from error
+            check_still_there(self._path)
             fresh = self._open()
             raise DamagedSlide(
                 f"The slide is damaged around x {place[0]:,}, y {place[1]:,} on level {level}.",
@@ -182,8 +181,6 @@ def _info_of(path: Path, handle: OpenSlide, mpp_um: float | None) -> SlideInfo:
 
 def _problem_on_opening(path: Path, error: OpenSlideError) -> SlideProblem:
     text = str(error)
-    if not path.exists():
-        return SlideMissing("The slide is no longer there.", path=path, remedy="Bring it back or connect its drive.")
     if "transfer syntax" in text:
         syntax = text.rsplit(" ", 1)[-1]
         return UnknownFormat(
