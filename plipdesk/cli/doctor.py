@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from plipdesk.base.errors import EnvironmentProblem
+from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.rows import EmbeddingRow
 from plipdesk.cli.commands import command
 from plipdesk.cli.session import Session
@@ -22,34 +23,42 @@ def declare(app: typer.Typer) -> None:
         session: Session, repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False
     ) -> int:
         """Check the workspace, and mend it with --repair."""
-        from plipdesk.catalogue.catalogue import Catalogue
-        from plipdesk.catalogue.upkeep import check
-        from plipdesk.catalogue.upkeep import repair as mend
-        from plipdesk.engine.lock import engine_is_running
-
         document: dict[str, Any] = {"workspace": str(session.workspace.root), "findings": [], "repaired": []}
-        running = engine_is_running(session.workspace)
-        document["engine_running"] = running
         if session.workspace.catalogue.exists():
-            if repair and running:
-                raise EnvironmentProblem(
-                    "The workspace is in use, so it cannot be repaired now.",
-                    path=session.workspace.root,
-                    remedy="Close plipdesk's windows and wait for its jobs, then run this again.",
-                )
-            with Catalogue.open(session.workspace, readonly=not repair) as catalogue:
-                findings = check(session.workspace, catalogue, open_vectors=_open_vectors)
-                if running:
-                    # A slide in work has written its file and not yet its row: no leftover while the engine runs.
-                    findings = [finding for finding in findings if finding.kind != "leftover"]
-                document["findings"] = [dataclasses.asdict(finding) for finding in findings]
-                if repair:
-                    document["repaired"] = [dataclasses.asdict(finding) for finding in mend(findings, catalogue)]
+            document |= _examine(session.workspace, repair=repair)
         if session.as_json:
             session.answer(document)
         else:
             _tell(session, document)
         return 1 if len(document["findings"]) > len(document["repaired"]) else 0
+
+
+def _examine(workspace: Workspace, *, repair: bool) -> dict[str, Any]:
+    from plipdesk.catalogue.catalogue import Catalogue
+    from plipdesk.catalogue.upkeep import check
+    from plipdesk.catalogue.upkeep import repair as mend
+    from plipdesk.engine.rendezvous import engine_lock
+
+    # Held until the end: no engine can start and write while we look and mend.
+    with engine_lock(workspace) as lock:
+        alone = lock.take()
+        if repair and not alone:
+            raise EnvironmentProblem(
+                "The workspace is in use, so it cannot be repaired now.",
+                path=workspace.root,
+                remedy="Close plipdesk's windows and wait for its jobs, then run this again.",
+            )
+        with Catalogue.open(workspace, readonly=not repair) as catalogue:
+            findings = check(workspace, catalogue, open_vectors=_open_vectors)
+            if not alone:
+                # A slide in work has written its file and not yet its row: no leftover while the engine runs.
+                findings = [finding for finding in findings if finding.kind != "leftover"]
+            mended = mend(findings, catalogue) if repair else []
+    return {
+        "engine_running": not alone,
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "repaired": [dataclasses.asdict(finding) for finding in mended],
+    }
 
 
 def _open_vectors(path: Path, row: EmbeddingRow) -> None:
