@@ -152,11 +152,11 @@ class Connection:
                 self._lost = True
                 left = list(self._pending.values())
                 self._pending.clear()
-            for waiting in left:
-                waiting(failed(_lost()))
             if not self._closing:
                 for callback in self._on_lost:
                     callback()
+            for waiting in left:
+                waiting(failed(_lost()))
 
     def _next(self) -> Envelope | None:
         try:

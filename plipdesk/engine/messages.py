@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from plipdesk.base.errors import Bug, EnvironmentProblem, NotFound, PlipdeskError, UsageProblem
+from plipdesk.base.files import DiskFull
 from plipdesk.base.progress import Json, Progress
 from plipdesk.catalogue.rows import CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideFilter, SlideRow
 from plipdesk.search.query import Query, SearchResult
@@ -501,7 +502,7 @@ def failed(error: PlipdeskError) -> Failed:
 def rebuilt(failure: Failed) -> PlipdeskError:
     """The error that a reply carries, as an exception of the same kind and exit code."""
     known: type[PlipdeskError]
-    for known in (UsageProblem, NotFound, Bug):
+    for known in (UsageProblem, NotFound, DiskFull, Bug):
         if failure.kind == known.kind:
             return known(failure.message, path=failure.path, remedy=failure.remedy)
     same_kind = type("RemoteProblem", (EnvironmentProblem,), {"kind": failure.kind, "exit_code": failure.exit_code})

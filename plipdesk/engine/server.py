@@ -27,6 +27,7 @@ from plipdesk.engine.transport import MAX_HELLO_BYTES, Channel, ConnectionLost, 
 _LOG = logging.getLogger(__name__)
 _HELLO_TIMEOUT_S = 10.0
 _MAX_WAITING = 20_000
+_CLOSE_TIMEOUT_S = 2.0
 
 
 class Refused(EnvironmentProblem):
@@ -117,7 +118,7 @@ class Server:
         self._listener = listener
         self._service = service
         self._unforeseen = unforeseen
-        self._channels: set[Channel] = set()
+        self._serving: dict[Channel, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._accepting = threading.Thread(target=self._accept, name="accept", daemon=True)
@@ -128,12 +129,13 @@ class Server:
 
     def _accept(self) -> None:
         while (channel := self._listener.accept()) is not None:
+            serving = threading.Thread(target=self._serve, args=(channel,), name="read", daemon=True)
             with self._lock:
                 if self._closed:
                     channel.close()
                     return
-                self._channels.add(channel)
-            threading.Thread(target=self._serve, args=(channel,), name="read", daemon=True).start()
+                self._serving[channel] = serving
+                serving.start()
 
     def _serve(self, channel: Channel) -> None:
         peer: Peer | None = None
@@ -144,7 +146,7 @@ class Server:
         finally:
             channel.close()
             with self._lock:
-                self._channels.discard(channel)
+                del self._serving[channel]
             if peer is not None:
                 peer.ended()
                 self._service.gone(peer)
@@ -208,15 +210,16 @@ class Server:
                 peer.reply(number, reply)
 
     def close(self) -> None:
-        """Take no more connections and end those there are."""
+        """Take no more connections, end those there are, and wait a little for what is being answered."""
         with self._lock:
             self._closed = True
-            channels = list(self._channels)
+            serving = dict(self._serving)
         self._listener.close()
-        for channel in channels:
+        for channel in serving:
             channel.close()
-        if self._accepting.is_alive() and threading.current_thread() is not self._accepting:
-            self._accepting.join(timeout=2.0)
+        for thread in (self._accepting, *serving.values()):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(timeout=_CLOSE_TIMEOUT_S)
 
 
 def in_words(answer: Callable[[], Message | None], unforeseen: Callable[[BaseException], Bug]) -> Message | None:
