@@ -1,0 +1,1 @@
+"""Background work as a person sees and steers it."""

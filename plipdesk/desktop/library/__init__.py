@@ -1,0 +1,1 @@
+"""Collections and slides, with what has become of each."""

@@ -1,0 +1,1 @@
+"""Asking and answering: the search bar, the grid of hits and what ties them to the engine."""

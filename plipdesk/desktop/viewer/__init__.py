@@ -1,0 +1,1 @@
+"""The deep-zoom viewer: camera, tiles, and the widgets that draw them."""

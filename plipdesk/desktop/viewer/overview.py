@@ -1,0 +1,83 @@
+"""The whole slide in a corner of the viewer, with the part that is seen framed; click to go there."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
+from PySide6.QtWidgets import QWidget
+
+from plipdesk.desktop.viewer.camera import Rect
+
+LONGER_SIDE_PX = 150
+
+
+class Overview(QWidget):
+    """Shows a picture of the slide; ``moved`` asks for another point of it (level-0 pixels)."""
+
+    moved = Signal(float, float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._pixmap: QPixmap | None = None
+        self._slide = (1, 1)
+        self._seen = Rect(0, 0, 1, 1)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName(self.tr("Overview of the slide"))
+        self.setToolTip(self.tr("The whole slide; click to go there. Hide it with O."))
+
+    def set_slide(self, width0_px: int, height0_px: int) -> None:
+        """Another slide, of which there is no picture yet."""
+        self._slide = (width0_px, height0_px)
+        self._pixmap = None
+        longer = max(width0_px, height0_px)
+        size = QSize(
+            max(24, round(LONGER_SIDE_PX * width0_px / longer)), max(24, round(LONGER_SIDE_PX * height0_px / longer))
+        )
+        self.resize(size)
+
+    def set_pixmap(self, pixmap: QPixmap | None) -> None:
+        """The picture of the whole slide."""
+        if pixmap is not self._pixmap:
+            self._pixmap = pixmap
+            self.update()
+
+    def set_seen(self, seen: Rect) -> None:
+        """What the viewer shows, in level-0 pixels."""
+        if seen != self._seen:
+            self._seen = seen
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+        """Draw picture and frame."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.fillRect(self.rect(), QColor(255, 255, 255))
+        if self._pixmap is not None:
+            painter.drawPixmap(self.rect(), self._pixmap)
+        painter.setPen(QPen(QColor(0, 0, 0, 150), 1))
+        painter.drawRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1))
+        scale = self.width() / self._slide[0]
+        frame = QRectF(self._seen.x * scale, self._seen.y * scale, self._seen.width * scale, self._seen.height * scale)
+        frame = frame.intersected(QRectF(1, 1, self.width() - 2, self.height() - 2))
+        # A frame of a few pixels would be lost from sight at 40×.
+        if frame.width() < 6 or frame.height() < 6:
+            frame = QRectF(frame.center().x() - 4, frame.center().y() - 4, 8, 8)
+        painter.setPen(QPen(QColor(0, 0, 0, 170), 3))
+        painter.drawRect(frame)
+        painter.setPen(QPen(QColor("#00b7ff"), 1.5))
+        painter.drawRect(frame)
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Go to the point clicked."""
+        self._go(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Follow the mouse while its button is held."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._go(event)
+
+    def _go(self, event: QMouseEvent) -> None:
+        scale = self._slide[0] / self.width()
+        self.moved.emit(event.position().x() * scale, event.position().y() * scale)
+        event.accept()
