@@ -13,7 +13,7 @@ from plipdesk.slides.files import opened
 from plipdesk.slides.openslide_reader import OpenSlideReader, require_openslide
 from plipdesk.slides.picture_reader import HEAD_BYTES, PictureReader, picture_format
 from plipdesk.slides.protocol import SlideReader
-from plipdesk.slides.tiff_plan import ome_of, plan_tiff, refuse_unless_colour
+from plipdesk.slides.tiff_plan import PICTURE_COMPRESSIONS, ome_of, plan_tiff, refuse_unless_colour
 from plipdesk.slides.tiff_reader import TiffReader
 from plipdesk.slides.tiff_structure import TiffStructure, read_structure
 
@@ -82,20 +82,26 @@ def _open_tiff(
     with opened(path) as stream:
         plan = plan_tiff(stream, structure, ome, path, channels)
     main = structure.directories[0]
+    if plan is None and main.compression not in PICTURE_COMPRESSIONS:
+        raise UnknownFormat(
+            f"This TIFF file is compressed in a way that is not read (number {main.compression}).",
+            path=path,
+            remedy="Export it with JPEG, LZW or deflate compression.",
+        )
     if vendor == GENERIC and channels is None and main.orientation == 1:
         try:
             reader = OpenSlideReader(path, mpp_um=mpp_um)
         except DamagedSlide:
-            if plan is None:
-                raise
+            pass  # what OpenSlide cannot open, tifffile or Pillow may
         else:
-            if plan is None or len(plan.levels) <= len(reader.info.levels):
+            # Of an OME-TIFF only the XML tells the pixel size, so tifffile reads it where it sees as many levels.
+            more = 0 if plan is None else len(plan.levels) - len(reader.info.levels)
+            if plan is None or more < 0 or (more == 0 and ome is None):
                 return reader
             reader.close()
     if plan is not None:
         return TiffReader(path, plan, mpp_um=mpp_um)
-    notes = ()
-    return PictureReader(path, "tiff", mpp_um=mpp_um, notes=notes)
+    return PictureReader(path, "tiff", mpp_um=mpp_um)
 
 
 def _unknown(path: Path) -> UnknownFormat:

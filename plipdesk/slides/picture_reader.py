@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Python's warning filters belong to the whole process: one thread at a time may change them.
+_QUIET = threading.Lock()
 _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 # How much of a file's beginning tells its format and, for WebP, its size.
 HEAD_BYTES = 64
@@ -87,9 +90,8 @@ def read_header(stream: BinaryIO, format_name: str, path: Path | None) -> Pictur
         ChannelsNeeded: its pixels are deeper than 8 bits.
         DamagedSlide: the header is broken.
     """
-    with _opened(stream, format_name, path) as image:
+    with _opened(stream, format_name, path) as (image, orientation):
         width_px, height_px = image.size
-        orientation = _orientation(image)
         if orientation >= 5:
             width_px, height_px = height_px, width_px
         profile = image.info.get("icc_profile")
@@ -108,8 +110,7 @@ def decode(stream: BinaryIO, format_name: str, path: Path | None) -> NDArray[np.
     Raises:
         SlideProblem: as :func:`read_header`, or the pixels are broken.
     """
-    with _opened(stream, format_name, path) as image:
-        orientation = _orientation(image)
+    with _opened(stream, format_name, path) as (image, orientation):
         try:
             rgb = _to_rgb(image)
         except DECODER_ERRORS as error:
@@ -128,7 +129,6 @@ class PictureReader(CheckedReader):
         *,
         mpp_um: float | None = None,
         channels: Sequence[int] | None = None,
-        notes: tuple[str, ...] = (),
     ) -> None:
         """Read the header; the pixels follow when they are asked for.
 
@@ -160,7 +160,7 @@ class PictureReader(CheckedReader):
             mpp_source=mpp.source,
             objective_power=None,
             has_icc_profile=header.icc_profile is not None,
-            notes=(*notes, *mpp.notes),
+            notes=mpp.notes,
         )
 
     def icc_profile(self) -> bytes | None:
@@ -197,8 +197,8 @@ class PictureReader(CheckedReader):
 
 
 @contextlib.contextmanager
-def _opened(stream: BinaryIO, format_name: str, path: Path | None) -> Iterator[ImageFile]:
-    """Pillow's picture with its header read and its size checked, its pixels still coded."""
+def _opened(stream: BinaryIO, format_name: str, path: Path | None) -> Iterator[tuple[ImageFile, int]]:
+    """Pillow's picture with its header read and its size checked, its pixels still coded; and its orientation."""
     stream.seek(0)
     head = stream.read(HEAD_BYTES)
     if format_name == "webp":
@@ -215,7 +215,11 @@ def _opened(stream: BinaryIO, format_name: str, path: Path | None) -> Iterator[I
         raise _too_deep(path)
     stream.seek(0)
     try:
-        image = _CLASSES[format_name](stream)
+        with _QUIET, warnings.catch_warnings():
+            # Pillow warns of odd metadata; the pixels are what counts here, and broken ones end in an error.
+            warnings.simplefilter("ignore")
+            image = _CLASSES[format_name](stream)
+            orientation = _orientation(image)
     except DECODER_ERRORS as error:
         raise _damaged(path) from error
     with image:
@@ -225,7 +229,7 @@ def _opened(stream: BinaryIO, format_name: str, path: Path | None) -> Iterator[I
         check_picture_size(width_px, height_px, path)
         if image.mode.startswith(("I", "F")):
             raise _too_deep(path)
-        yield image
+        yield image, orientation
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -235,12 +239,10 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _orientation(image: ImageFile) -> int:
-    """1 to 8, as EXIF or TIFF says how the picture has to be turned; 1 where nothing says so."""
+    """1 to 8, as EXIF says how the picture has to be turned; 1 where nothing does, and for TIFF, which Pillow turns."""
     exif = image.info.get("exif")
     with contextlib.suppress(*DECODER_ERRORS):
-        if isinstance(image, TiffImageFile):
-            return int(image.tag_v2.get(_ORIENTATION_TAG, 1))
-        if isinstance(exif, bytes):
+        if isinstance(exif, bytes) and not isinstance(image, TiffImageFile):
             # Not image.getexif(), which decodes the whole of a PNG to look behind its pixels.
             tags = Image.Exif()
             tags.load(exif)

@@ -17,6 +17,10 @@ from plipdesk.slides.tiff_structure import TiffDirectory, TiffStructure, read_su
 READ_COMPRESSIONS = frozenset({1, 5, 7, 8, 32946, 32773, 33005, 34712, 50000, 50001})
 # A level whose shape differs by more is another picture: a label or a macro.
 MAX_SHAPE_DIFFERENCE = 0.02
+# What Pillow reads beyond these: CCITT (3), old JPEG, LZMA.
+PICTURE_COMPRESSIONS = READ_COMPRESSIONS | {2, 3, 4, 6, 34925}
+UNSIGNED = 1
+FLOATING_POINT = 3
 CHANNELS_REMEDY = "Export it as 8-bit RGB, or choose one or three of its channels."
 
 
@@ -61,11 +65,11 @@ def refuse_unless_colour(structure: TiffStructure, ome: OmeImage | None, path: P
     main = structure.directories[ome.planes[0]] if ome and ome.planes[0] < len(structure.directories) else None
     main = main or structure.directories[0]
     what = None
-    if main.sample_format == 3:
+    if main.sample_format == FLOATING_POINT:
         what = f"holds floating-point numbers of {main.bits} bits"
     elif main.bits > 8:
         what = f"holds {main.bits}-bit pixels"
-    elif main.sample_format != 1:
+    elif main.sample_format != UNSIGNED:
         what = "holds signed numbers"
     elif (main.samples - len(main.extra_samples) > 3 and main.photometric in (1, 2, 6)) or main.samples > 4 + (
         main.photometric == 5
@@ -75,6 +79,10 @@ def refuse_unless_colour(structure: TiffStructure, ome: OmeImage | None, path: P
         what = "is a fluorescence picture"
     elif ome is not None and len(ome.planes) > 1:
         what = f"holds {ome.channels} separate channels"
+    elif ome is None and main.imagej_channels > 1:
+        what = f"holds {main.imagej_channels} separate channels"
+    elif ome is None and main.samples == 1 and any(_alike(other, main) for other in structure.directories[1:]):
+        what = "holds several grey pictures of one size, which are probably channels"
     if what is not None:
         raise ChannelsNeeded(f"The file {what}; only 8-bit RGB is read as it is.", path=path, remedy=CHANNELS_REMEDY)
 
@@ -108,8 +116,8 @@ def plan_tiff(
         if any(len(subs[index]) <= number or not _alike(subs[index][number], smaller) for index, _ in choice):
             break
         levels.append(tuple(Plane(subs[index][number], index, number, sample) for index, sample in choice))
-    if len(levels) == 1 and len(choice) == 1 and ome is None:
-        for index, smaller in enumerate(structure.directories[1:], 1):
+    if len(levels) == 1 and len(choice) == 1:
+        for index, smaller in enumerate(structure.directories):
             if smaller.reduced and _is_level(main, levels[-1][0].directory, smaller):
                 levels.append((Plane(smaller, index, None, choice[0][1]),))
     return TiffPlan(
@@ -118,7 +126,9 @@ def plan_tiff(
         chosen=channels is not None,
         scanner_um=ome.mpp_um if ome is not None else (None, None),
         objective_power=ome.objective_power if ome is not None else None,
-        notes=_notes(structure, ome, channels, len(levels)),
+        notes=_notes(
+            structure, ome, channels, levels=len(levels), deep=main.bits > 8 or main.sample_format != UNSIGNED
+        ),
     )
 
 
@@ -188,7 +198,7 @@ def _is_level(main: TiffDirectory, finer: TiffDirectory, other: TiffDirectory) -
 
 
 def _notes(
-    structure: TiffStructure, ome: OmeImage | None, channels: Sequence[int] | None, levels: int
+    structure: TiffStructure, ome: OmeImage | None, channels: Sequence[int] | None, *, levels: int, deep: bool
 ) -> tuple[str, ...]:
     notes = []
     if ome is not None and ome.focus_planes > 1:
@@ -198,10 +208,11 @@ def _notes(
     if ome is None and channels is None and levels == 1 and len(structure.directories) > 1:
         notes.append(f"The file holds {len(structure.directories)} pictures; the first is read.")
     if channels is not None:
-        shown = "grey" if len(channels) == 1 else "red, green and blue"
-        listed = ", ".join(map(str, channels))
         notes.append(
-            f"Channel {listed} shown as {shown}; deeper than 8 bits, the 0.1 and 99.9 percentile of each become "
-            "black and white."
+            f"Channel {channels[0]} is shown as grey."
+            if len(channels) == 1
+            else f"The channels {', '.join(map(str, channels))} are shown as red, green and blue."
         )
+        if deep:
+            notes.append("Of each channel the 0.1 and 99.9 percentile become black and white.")
     return tuple(notes)

@@ -93,19 +93,21 @@ class TiffReader(CheckedReader):
                     layer = self._layer(directory, row * across + column, sample)
                     if layer is None:
                         continue
-                    # Padding beyond the plane's edge is no picture.
-                    layer = layer[: directory.height_px - y_px, : directory.width_px - x_px]
                     _paste(region[..., number], layer, x_px - left_px, y_px - top_px)
         return region
 
     def _layer(self, directory: TiffDirectory, place: int, sample: int) -> NDArray[Any] | None:
         """One sample (h, w) of the piece at a place in the grid; None where the file left it out."""
-        if directory.separate_planes:
-            across, down = directory.grid
-            piece = self._pieces.piece(directory, sample * across * down + place)
-            return None if piece is None else piece[..., 0]
-        piece = self._pieces.piece(directory, place)
-        return None if piece is None else piece[..., sample]
+        across, down = directory.grid
+        apart = directory.separate_planes
+        piece = self._pieces.piece(directory, place + (sample * across * down if apart else 0))
+        if piece is None:
+            return None
+        # What pads the last tiles beyond the plane's edge is no picture.
+        height_px = directory.height_px - place // across * directory.piece_px[1]
+        width_px = directory.width_px - place % across * directory.piece_px[0]
+        layer: NDArray[Any] = piece[:height_px, :width_px, 0 if apart else sample]
+        return layer
 
     def _window(self, plane: Plane) -> tuple[float, float]:
         """The values of a chosen channel that become black and white."""

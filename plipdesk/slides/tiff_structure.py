@@ -6,6 +6,7 @@ TIFF 6.0 specification, the BigTIFF extension and Hamamatsu's variant as OpenSli
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ class TiffDirectory:
     def piece_bytes(self) -> int:
         """Memory that one decoded tile or strip takes."""
         return self.piece_px[0] * self.piece_px[1] * (1 if self.separate_planes else self.samples) * -(-self.bits // 8)
+
+    @property
+    def imagej_channels(self) -> int:
+        """How many channels ImageJ says that the file holds, one after the other; 1 where it says nothing."""
+        found = re.search(r"^channels=(\d{1,6})$", self.description, re.MULTILINE)
+        return int(found[1]) if found and self.description.startswith("ImageJ=") else 1
 
     def resolution_um(self) -> tuple[float | None, float | None]:
         """µm per pixel along x and y as the resolution tags say, plausible or not."""
