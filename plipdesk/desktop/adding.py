@@ -30,12 +30,17 @@ class Adding(QObject):
         if paths:
             self._jobs.submit("index", index_params(paths, collection=self._library.collection))
 
-    def retry(self, entry: Entry) -> None:
-        """Index one file again."""
+    def take_all(self, entry: Entry) -> None:
+        """Index a file again, all of it as tissue."""
+        self.retry(entry, tissue="all")
+
+    def retry(self, entry: Entry, *, tissue: str | None = None) -> None:
+        """Index one file again, as before or with another tissue rule."""
         view = None if entry.job_id is None else self._jobs.state.views.get(entry.job_id)
         given = None if view is None else view.job.params.get("mpp_um")
         self._questions.ask_again(entry.path)
-        self._jobs.submit("index", resubmission(None if view is None else view.job, [entry.path], given))
+        params = resubmission(None if view is None else view.job, [entry.path], given)
+        self._jobs.submit("index", params if tissue is None else {**params, "tissue": tissue})
 
     def ask_mpp(self, entry: Entry) -> None:
         """Ask for the µm per pixel of one file, although it was asked before."""

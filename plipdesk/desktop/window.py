@@ -167,6 +167,7 @@ class MainWindow(QMainWindow):
         panel.opened.connect(self.open_entry)
         panel.add_wanted.connect(self.choose_files)
         panel.retry_wanted.connect(self.adding.retry)
+        panel.whole_wanted.connect(self.adding.take_all)
         panel.mpp_wanted.connect(self.adding.ask_mpp)
         panel.remove_wanted.connect(self._ask_remove)
         panel.similar_wanted.connect(

@@ -119,6 +119,9 @@ class FakeLine:
 
     def send(self, message: m.Message, on_reply: Reply) -> None:
         """Answer now, unless this kind is held."""
+        if self.closed:
+            on_reply(m.Failed("connection-lost", "The process has ended.", None, None, 3))
+            return
         with self.lock:
             self.sent.append(message)
             if type(message) in self.holding:

@@ -77,9 +77,17 @@ def test_slides_and_files_under_way_are_one_sorted_list() -> None:
         ("slide-1.svs", "indexed"),
         ("zz.svs", "queued"),
     ]
-    assert entries[0].share == 0.25
     assert entries[1].reason == "The file is damaged."
     assert entries[2].patches == 120
+
+
+def test_a_folder_in_work_shows_how_far_its_job_is() -> None:
+    jobs = JobsState()
+    jobs.put(job(1, "running", params={"paths": ["/in/folder"]}), Progress(30, 120, "patches", "1 of 4 slides"))
+    (entry,) = library().entries(jobs)
+    assert (entry.name, entry.state, entry.share) == ("folder", "indexing", 0.25)
+    jobs.put(job(1, "done", params={"paths": ["/in/folder"]}))
+    assert library().entries(jobs) == []
 
 
 def test_a_failure_that_a_later_job_mended_is_forgotten() -> None:

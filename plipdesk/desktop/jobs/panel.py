@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from plipdesk.catalogue.rows import JobItemRow
 from plipdesk.desktop import words
 from plipdesk.desktop.jobs.controller import JobsController
-from plipdesk.desktop.state.jobs import Action, JobView, job_paths, short_name
+from plipdesk.desktop.state.jobs import Action, JobView, job_paths, reason_text, short_name
 from plipdesk.desktop.theme import Theme
 
 JOB_ROLE = Qt.ItemDataRole.UserRole
@@ -142,7 +142,8 @@ class JobPanel(QWidget):
             self.tree.insertTopLevelItem(newer, row)
             if newer == 0:
                 self.tree.setCurrentItem(row)
-        row.setText(NAME, self._title(view))
+        note = view.progress.note if view.progress is not None else ""
+        row.setText(NAME, f"{self._title(view)} ({note})" if note else self._title(view))
         row.setToolTip(NAME, "\n".join(job_paths(view.job)[:20]))
         row.setText(STATE, words.job_state(view.job.state))
         row.setToolTip(STATE, view.job.reason or "")
@@ -184,7 +185,7 @@ class JobPanel(QWidget):
         self._items_shown[view.job.job_id] = troubled
         row.takeChildren()
         for item in troubled[:ITEMS_SHOWN]:
-            reason = " ".join(part for part in (item.reason, item.remedy) if part)
+            reason = reason_text(item.reason, item.remedy)
             child = QTreeWidgetItem([f"{short_name(item.path)}: {reason}", words.item_status(item.status)])
             child.setToolTip(NAME, f"{item.path}\n{reason}")
             child.setForeground(STATE, QBrush(QColor(self._theme.colours.error_text)))

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from plipdesk.desktop import words
 from plipdesk.desktop.pictures import PictureStore
+from plipdesk.desktop.state.jobs import reason_text
 from plipdesk.desktop.state.library import Entry
 from plipdesk.desktop.theme import Theme
 from plipdesk.engine import messages as m
@@ -53,9 +54,9 @@ class LibraryModel(QAbstractListModel):
                 self._replace(row, new)
 
     def show_share(self, job_id: int, share: float | None) -> None:
-        """The slide that a job works on has come further."""
+        """The one file or folder that a job works on has come further."""
         for row, entry in enumerate(self.entries):
-            if entry.job_id == job_id and entry.state == "indexing" and entry.share != share:
+            if entry.job_id == job_id and entry.share is not None and entry.share != share:
                 self._replace(row, replace(entry, share=share))
 
     def row_of(self, key: str) -> int:
@@ -78,7 +79,7 @@ class LibraryModel(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{entry.name}, {self.state_text(entry)}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            reason = " ".join(part for part in (entry.reason, entry.remedy) if part)
+            reason = reason_text(entry.reason, entry.remedy)
             return "\n".join(part for part in (entry.path, self.state_text(entry), reason) if part)
         return None
 
@@ -162,13 +163,13 @@ class LibraryDelegate(QStyledItemDelegate):
             state = f"{state}: {entry.reason}"
         baseline = top + metrics.height() + 2 + metrics.ascent()
         painter.drawText(QPointF(left, baseline), metrics.elidedText(state, Qt.TextElideMode.ElideRight, width))
-        if entry.state == "indexing":
+        if entry.share is not None:
             bar = QRectF(left, rect.bottom() - 5, width, 3)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colours.border))
             painter.drawRoundedRect(bar, 1.5, 1.5)
             painter.setBrush(QColor(colours.accent))
-            bar.setWidth(width * (entry.share or 0.0))
+            bar.setWidth(width * entry.share)
             painter.drawRoundedRect(bar, 1.5, 1.5)
         painter.restore()
 

@@ -27,6 +27,7 @@ from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.library.model import LibraryDelegate, LibraryModel
 from plipdesk.desktop.pictures import PictureStore
+from plipdesk.desktop.state.jobs import found_no_tissue, reason_text
 from plipdesk.desktop.state.library import Entry
 from plipdesk.desktop.state.mpp import reason_lacks_mpp
 from plipdesk.desktop.theme import Theme
@@ -41,6 +42,8 @@ class LibraryPanel(QWidget):
     only_wanted = Signal(object)
     retry_wanted = Signal(object)
     mpp_wanted = Signal(object)
+    whole_wanted = Signal(object)
+    """Index all of a slide on which no tissue was found."""
     remove_wanted = Signal(object)
     add_wanted = Signal()
     collection_chosen = Signal(object)
@@ -185,10 +188,15 @@ class LibraryPanel(QWidget):
         self.retry.setToolTip(self.tr("Index this slide again"))
         self.tell_mpp = QPushButton(self.tr("Tell µm per pixel…"))
         self.tell_mpp.setAccessibleName(self.tell_mpp.text())
+        self.take_all = QPushButton(self.tr("Index all of it"))
+        self.take_all.setAccessibleName(self.tr("Index the whole slide, as if all of it were tissue"))
+        self.take_all.setToolTip(self.take_all.accessibleName())
+        self.take_all.clicked.connect(lambda: self._emit_current(self.whole_wanted))
         self.retry.clicked.connect(lambda: self._emit_current(self.retry_wanted))
         self.tell_mpp.clicked.connect(lambda: self._emit_current(self.mpp_wanted))
         buttons = QHBoxLayout()
         buttons.addWidget(self.tell_mpp)
+        buttons.addWidget(self.take_all)
         buttons.addWidget(self.retry)
         buttons.addStretch(1)
         column = QVBoxLayout(self.trouble)
@@ -220,8 +228,9 @@ class LibraryPanel(QWidget):
         in_trouble = entry is not None and entry.state in ("failed", "skipped")
         self.trouble.setVisible(in_trouble)
         if entry is not None and in_trouble:
-            self._reason.setText(" ".join(part for part in (entry.reason, entry.remedy) if part))
+            self._reason.setText(reason_text(entry.reason, entry.remedy))
             self.tell_mpp.setVisible(reason_lacks_mpp(entry.reason, entry.remedy))
+            self.take_all.setVisible(found_no_tissue(entry.reason))
 
     def _show_collections(self) -> None:
         self.collections.clear()

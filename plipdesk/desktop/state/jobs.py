@@ -106,3 +106,13 @@ def job_paths(job: JobRow) -> tuple[str, ...]:
 def short_name(path: str) -> str:
     """The last part of a path, as it is shown."""
     return Path(path).name or path
+
+
+def reason_text(reason: str | None, remedy: str | None) -> str:
+    """Why something failed and what to do; a remedy that speaks of the command line is not for the window."""
+    return " ".join(part for part in (reason, None if remedy and "--" in remedy else remedy) if part)
+
+
+def found_no_tissue(reason: str | None) -> bool:
+    """Whether a slide was skipped because no tissue was found on it."""
+    return reason is not None and "no tissue" in reason.lower()

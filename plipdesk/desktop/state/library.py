@@ -121,10 +121,6 @@ def _items_of(jobs: JobsState) -> tuple[dict[str, JobItemRow], dict[str, JobView
             for path in job_paths(view.job):
                 if path not in view.items and path not in waiting:
                     waiting[path] = view
-            # The file in work, which may come from a folder that was given.
-            note = view.progress.note if view.progress is not None else view.job.note
-            if view.job.state == "running" and note.startswith(("/", "\\")) and note not in view.items:
-                waiting[note] = view
     return trouble, waiting
 
 
@@ -142,8 +138,9 @@ def _entry_of_item(item: JobItemRow) -> Entry:
 
 
 def _entry_waiting(path: str, view: JobView, slide: SlideRow | None = None) -> Entry:
-    note = view.progress.note if view.progress is not None else view.job.note
-    in_work = view.job.state == "running" and (len(job_paths(view.job)) == 1 or short_name(path) in note)
+    # Slides are encoded in the order given, so the first that has not ended is the one in work.
+    paths = job_paths(view.job)
+    in_work = view.job.state == "running" and path == next((one for one in paths if one not in view.items), None)
     state: EntryState = "indexing" if in_work else "paused" if view.job.state == "paused" else "queued"
     return Entry(
         path if slide is None else slide.slide_id,
@@ -151,6 +148,6 @@ def _entry_waiting(path: str, view: JobView, slide: SlideRow | None = None) -> E
         short_name(path) if slide is None else slide.name,
         state,
         slide,
-        share=view.share if in_work else None,
+        share=view.share if in_work and len(paths) == 1 else None,
         job_id=view.job.job_id,
     )
