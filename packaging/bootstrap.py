@@ -77,6 +77,15 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
+def recorded_torch_index(venv: Path) -> str | None:
+    """Where torch came from when this environment was made, so that a later update does not bring CUDA along."""
+    try:
+        record = json.loads((venv / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record.get("torch_index") if isinstance(record, dict) else None
+
+
 def install(venv: Path, torch_index: str | None) -> None:
     """Make the environment and install the locked packages and plipdesk into it.
 
@@ -123,13 +132,19 @@ def main() -> int:
         provide_packages()
         system_s = time.monotonic() - start_s
         print(f"[system packages: {system_s:.1f} s]", flush=True)
-        install(options.venv, options.torch_index)
+        torch_index = options.torch_index or recorded_torch_index(options.venv)
+        install(options.venv, torch_index)
     except Missing as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 3
     packages_s = time.monotonic() - start_s - system_s
     size_gb = folder_bytes(options.venv) / 1e9
-    record = {"system_s": round(system_s, 1), "packages_s": round(packages_s, 1), "size_gb": round(size_gb, 2)}
+    record = {
+        "torch_index": torch_index,
+        "system_s": round(system_s, 1),
+        "packages_s": round(packages_s, 1),
+        "size_gb": round(size_gb, 2),
+    }
     (options.venv / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
     print(f"[Python packages: {packages_s:.1f} s, {size_gb:.1f} GB in {options.venv}]", flush=True)
     return 0

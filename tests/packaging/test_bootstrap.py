@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,15 @@ def test_another_torch_brings_no_cuda_libraries() -> None:
     pins = bootstrap.torch_pins(requirements)
     assert [pin.partition("==")[0] for pin in pins] == ["torch", "torchvision"]
     assert not any("hash" in pin for pin in pins)
+
+
+def test_where_torch_came_from_is_remembered(tmp_path: Path) -> None:
+    assert bootstrap.recorded_torch_index(tmp_path) is None
+    record = tmp_path / bootstrap.RECORD
+    record.write_text("{", encoding="utf-8")
+    assert bootstrap.recorded_torch_index(tmp_path) is None
+    record.write_text('{"torch_index": "somewhere"}', encoding="utf-8")
+    assert bootstrap.recorded_torch_index(tmp_path) == "somewhere"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the make targets are for POSIX shells")
