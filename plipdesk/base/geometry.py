@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from plipdesk.base.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from shapely.geometry import Polygon
+    from shapely.geometry import LinearRing, Polygon
+
+Ring = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -95,3 +98,31 @@ def polygon_from_points(points: list[tuple[float, float]]) -> Polygon:
     if shape.geom_type == "MultiPolygon":
         shape = max(shape.geoms, key=lambda part: part.area)
     return shape
+
+
+def polygons_on_slide(
+    outlines: Iterable[tuple[Ring, Iterable[Ring]]], width0_px: float, height0_px: float
+) -> list[tuple[Ring, tuple[Ring, ...]]]:
+    """Those parts of outlines (outer ring, holes) that lie on a slide, as valid polygons that cross nowhere.
+
+    Rings that cross themselves are repaired: a figure of eight gives two polygons.
+    The answer may be empty.
+    """
+    from shapely import make_valid
+    from shapely.geometry import Polygon, box
+
+    slide = box(0, 0, width0_px, height0_px)
+    found = []
+    for outer, holes in outlines:
+        shape = make_valid(Polygon(outer))
+        for hole in holes:
+            shape = shape.difference(make_valid(Polygon(hole)))
+        shape = shape.intersection(slide)
+        for part in getattr(shape, "geoms", (shape,)):
+            if part.geom_type == "Polygon" and part.area > 0:
+                found.append((_ring(part.exterior), tuple(_ring(ring) for ring in part.interiors)))
+    return found
+
+
+def _ring(ring: LinearRing) -> Ring:
+    return tuple((float(x), float(y)) for x, y in ring.coords[:-1])
