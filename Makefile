@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/plipdesk-installed.json
 endif
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup demo run check test soak bench lock news hooks clean
+.PHONY: help setup demo run check test soak bench lock docs news hooks clean
 
 help:
 	@echo "make demo   set up, index a real slide, search it, open the window (SLIDE=FILE, WORDS='…', OFFSCREEN=1)"
@@ -25,6 +25,7 @@ help:
 	@echo "make soak   the long forms of the kill, fuzz and memory tests"
 	@echo "make bench  measure speed and memory (ONLY='name …')"
 	@echo "make lock   write the lock files anew from pyproject.toml (UPGRADE=1: with the newest releases)"
+	@echo "make docs   write docs/commands.md anew from the commands"
 	@echo "make hooks  run the quick checks at every commit"
 	@echo "make clean  remove the environment, the demo and all caches"
 	@echo
@@ -60,6 +61,9 @@ bench: setup
 lock: setup
 	$(RUN) -m pip install --quiet uv
 	$(RUN) packaging/lock.py $(if $(UPGRADE),--upgrade)
+
+docs: setup
+	$(RUN) packaging/command_docs.py
 
 news: setup
 	$(RUN) -m towncrier build --draft

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from plipdesk.cli.main import app
+from tests.packaging.scripts import script
 
 
 def commands(command: Any, path: str = "plipdesk") -> Iterator[tuple[str, Any]]:
@@ -27,3 +28,8 @@ def test_every_command_and_option_has_help() -> None:
         if not (getattr(parameter, "help", None) or "").strip() and not getattr(parameter, "hidden", False)
     ]
     assert silent == []
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    docs = script("command_docs")
+    assert docs.PAGE.read_text(encoding="utf-8") == docs.page(), "run make docs"

@@ -33,7 +33,21 @@ LONG_FILES = {
     "plipdesk/engine/messages.py": "the whole language between the processes, which is versioned as one",
 }
 FRAGMENT = re.compile(r"^[+a-z0-9][a-z0-9-]*\.(added|changed|fixed|removed)\.md$")
-MAKE_TARGETS = ("setup", "demo", "run", "check", "test", "soak", "bench", "lock", "hooks", "clean", "help")
+MAKE_TARGETS = (
+    "setup",
+    "demo",
+    "run",
+    "check",
+    "test",
+    "soak",
+    "bench",
+    "lock",
+    "docs",
+    "news",
+    "hooks",
+    "clean",
+    "help",
+)
 
 
 def texts() -> list[tuple[str, str]]:
@@ -57,7 +71,7 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 def test_files_stay_short() -> None:
     lengths = {name: text.count("\n") for name, text in texts() if name.endswith(".py")}
     assert {name: lines for name, lines in lengths.items() if lines > 800} == {}
-    long = {name for name, lines in lengths.items() if lines > 400}
+    long = {name for name, lines in lengths.items() if lines > 400 and not name.startswith("tests/")}
     assert long - set(LONG_FILES) == set(), "divide the file, or say in LONG_FILES what keeps it together"
     assert set(LONG_FILES) <= set(lengths)
 
