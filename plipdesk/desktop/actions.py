@@ -78,17 +78,17 @@ def _add_themes(window: MainWindow, menu: QMenu) -> None:
         group.addAction(action)
 
 
-def keys_text(window: MainWindow) -> str:
-    """Every key of the menus and of the viewer, one a line."""
+def keys(window: MainWindow) -> list[tuple[str, str]]:
+    """Every key of the menus and of the viewer, with what it does."""
     lines = []
     for entry in window.menuBar().actions():
         menu = entry.menu()
         if not isinstance(menu, QMenu):
             continue
         for action in menu.actions():
-            keys = QKeySequence.listToString(action.shortcuts(), QKeySequence.SequenceFormat.NativeText)
-            if keys:
-                lines.append(f"{keys}\t{action.text().replace('&', '').rstrip('…')}")
-    lines.append(_tr("Arrows\tMove over the slide (with Shift: by a whole view)"))
-    lines.append(_tr("Enter\tOpen the chosen hit or slide"))
-    return "\n".join(lines)
+            pressed = [key.toString(QKeySequence.SequenceFormat.NativeText) for key in action.shortcuts()]
+            if pressed:
+                lines.append(("  ".join(pressed), action.text().replace("&", "").rstrip("…")))
+    lines.append((_tr("Arrows"), _tr("Move over the slide (with Shift: by a whole view)")))
+    lines.append((_tr("Enter"), _tr("Open the chosen hit or slide")))
+    return lines

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
@@ -97,6 +98,7 @@ class Link(QObject):
     _line_ready = Signal(str, object)
     _line_failed = Signal(str, object)
     _line_lost = Signal(str, object)
+    _reader_searched = Signal()
 
     def __init__(
         self, open_engine: Callable[[], Line], open_reader: Callable[[str], Line], parent: QObject | None = None
@@ -109,6 +111,7 @@ class Link(QObject):
         self._waiting: dict[int, _Waiting] = {}
         self._ticket = 0
         self._connecting = False
+        self._finding_reader = False
         self._closed = False
         self._losses: deque[float] = deque(maxlen=RESTARTS_ALLOWED)
         self._restart = QTimer(self)
@@ -125,6 +128,7 @@ class Link(QObject):
         self._line_ready.connect(self._on_ready, queued)
         self._line_failed.connect(self._on_failed, queued)
         self._line_lost.connect(self._on_lost, queued)
+        self._reader_searched.connect(self._on_reader_searched, queued)
 
     @property
     def is_connected(self) -> bool:
@@ -209,6 +213,8 @@ class Link(QObject):
         request = self._waiting[ticket]
         line = self._lines.get(request.channel)
         if line is None:
+            if request.channel != "engine" and not self._reader_wanted.isActive():
+                self._ask_reader()
             return
         request.sent += 1
         message = request.message
@@ -264,6 +270,7 @@ class Link(QObject):
             return
         del self._lines[channel]
         if channel == "engine":
+            self._finding_reader = False
             for other in READER_CHANNELS:
                 reader = self._lines.pop(other, None)
                 if reader is not None:
@@ -313,13 +320,24 @@ class Link(QObject):
     @Slot()
     def _ask_reader(self) -> None:
         missing = [channel for channel in READER_CHANNELS if channel not in self._lines]
-        if not missing or not self.is_connected:
+        if not missing or not self.is_connected or self._finding_reader:
             return
+        self._finding_reader = True
 
         def connect(reply: m.Message) -> None:
             if isinstance(reply, m.ReaderAt):
                 address = reply.address
                 for channel in missing:
-                    self._work(lambda channel=channel: self._open(channel, lambda: self._open_reader(address)))  # type: ignore[misc]
+                    self._work(partial(self._open, channel, partial(self._open_reader, address)))
+                self._work(self._reader_searched.emit)
 
-        self.ask(m.GetReader(), connect)
+        def refused(failure: m.Failed) -> None:
+            self._finding_reader = False
+            for ticket, request in list(self._waiting.items()):
+                if request.channel in READER_CHANNELS:
+                    self._on_answer(ticket, failure)
+
+        self.ask(m.GetReader(), connect, refused)
+
+    def _on_reader_searched(self) -> None:
+        self._finding_reader = False

@@ -37,7 +37,7 @@ def run(argv: Sequence[str] | None = None, *, workspace: Workspace | None = None
     """
     arguments = _parse(list(sys.argv if argv is None else argv))
     place = workspace or workspace_at(arguments.workspace)
-    application = _application(arguments.program)
+    application = application_object(arguments.program)
     desk = open_desk(application, place, theme=arguments.theme)
     desk.crashes.install()
     window = desk.window
@@ -96,7 +96,7 @@ def render_demo(
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     from plipdesk.desktop.demo import render
 
-    application = _application("plipdesk")
+    application = application_object("plipdesk")
     desk = open_desk(application, workspace, theme=theme)
     desk.window.resize(width_px, height_px)
     return render(desk.window, query_text, out_folder, timeout_s=timeout_s)
@@ -122,7 +122,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def _application(program: str) -> QApplication:
+def application_object(program: str) -> QApplication:
     """The one application object of this process."""
     existing = QApplication.instance()
     if isinstance(existing, QApplication):

@@ -163,6 +163,11 @@ def _style_sheet(colours: Colours) -> str:
     #searchButton:focus, #primaryButton:focus {{ border: 2px solid {colours.text}; padding: 6px 14px; }}
     #chip {{ background: {colours.accent_soft}; border-radius: 8px; }}
     #chip QLabel {{ color: {colours.text}; }}
+    #chipButton {{
+        background: {colours.accent_soft}; color: {colours.text}; border: 1px solid {colours.accent};
+        border-radius: 9px; padding: 2px 10px;
+    }}
+    #chipButton:focus {{ border: 2px solid {colours.accent}; padding: 1px 9px; }}
     #notice[level="info"] {{ background: {colours.info}; }}
     #notice[level="info"] QLabel {{ color: {colours.info_text}; }}
     #notice[level="warning"] {{ background: {colours.warning}; }}
@@ -176,6 +181,8 @@ def _style_sheet(colours: Colours) -> str:
     }}
     #panelTitle {{ font-weight: 600; }}
     QListView, QTreeView {{ border: 0; }}
+    QTreeView::item:selected {{ background: {colours.accent_soft}; color: {colours.text}; }}
+    QTreeView::item {{ padding: 2px; }}
     QStatusBar::item {{ border: 0; }}
     QSplitter::handle {{ background: {colours.border}; }}
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from html import escape
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -229,6 +230,7 @@ class MainWindow(QMainWindow):
         if isinstance(status, m.Status):
             self._status = status
             self.search.set_patches(status.patches)
+            self.results.set_index(status.index)
             self._show_status()
 
     def _show_status(self) -> None:
@@ -429,7 +431,11 @@ class MainWindow(QMainWindow):
 
     def show_keys(self) -> None:
         """Help > Keys."""
-        self._say_box(self.tr("Keys"), actions.keys_text(self))
+        rows = "".join(
+            f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;&nbsp;</td><td>{escape(what)}</td></tr>"
+            for key, what in actions.keys(self)
+        )
+        self._say_box(self.tr("Keys"), f"<table>{rows}</table>", Qt.TextFormat.RichText)
 
     def show_about(self) -> None:
         """Help > About."""
@@ -444,10 +450,10 @@ class MainWindow(QMainWindow):
             lines.append(self.tr("Model: {name} ({licence})").format(name=encoder.name, licence=encoder.licence))
         self._say_box(self.tr("About plipdesk"), "\n\n".join(lines))
 
-    def _say_box(self, title: str, text: str) -> None:
+    def _say_box(self, title: str, text: str, kind: Qt.TextFormat = Qt.TextFormat.PlainText) -> None:
         box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setTextFormat(kind)
         box.open()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802

@@ -158,6 +158,23 @@ def test_a_picture_that_kills_the_reader_twice_is_given_up(link: Link, reader: F
     assert pictures == []
 
 
+def test_without_a_reader_whoever_waits_is_told_and_the_next_asks_anew(
+    link: Link, engine: FakeEngine, qtbot: Any
+) -> None:
+    refused: list[m.Failed] = []
+    pictures: list[m.Message] = []
+    engine.refuse[m.GetReader] = m.Failed(
+        "no-reader", "The process that reads slides cannot be started.", None, None, 3
+    )
+    link.ask(m.ReadThumbnail("/a.svs", 8), pictures.append, refused.append, channel="pictures")
+    connect(link, qtbot)
+    qtbot.waitUntil(lambda: len(refused) == 1)
+    engine.refuse.clear()
+    link.ask(m.ReadThumbnail("/a.svs", 8), pictures.append, refused.append, channel="pictures")
+    qtbot.waitUntil(lambda: len(pictures) == 1)
+    assert len(refused) == 1
+
+
 def test_closing_leaves_nothing_that_arrives(link: Link, engine: FakeEngine, qtbot: Any) -> None:
     connect(link, qtbot)
     events: list[m.Message] = []

@@ -292,6 +292,18 @@ def test_a_stale_answer_is_dropped(stocked: MainWindow, engine: FakeEngine, qtbo
     assert stocked.search.result.query.texts[0].text == "second"
 
 
+def test_a_question_says_that_it_waits_for_the_index(stocked: MainWindow, engine: FakeEngine, qtbot: Any) -> None:
+    engine.line.hold(m.Search)
+    engine.line.tell(m.StatusChanged(m.Status(3, 360, "plipdesk-mini", "onnx", "loading", 0, 0)))
+    search(stocked, "x")
+    qtbot.waitUntil(lambda: "index is being loaded" in stocked.results.summary.text())
+    engine.line.tell(m.StatusChanged(m.Status(3, 360, "plipdesk-mini", "onnx", "ready", 0, 0)))
+    qtbot.waitUntil(lambda: stocked.results.summary.text() == "Searching…")
+    engine.line.release(kind=m.Search)
+    wait_for_hits(stocked, qtbot)
+    assert stocked.results.summary.text().startswith("5 hits")
+
+
 def test_nothing_stands_out_is_said_and_dimmed(stocked: MainWindow, engine: FakeEngine, qtbot: Any) -> None:
     engine.stands_out = False
     engine.notes = ("The text was cut after 77 words.",)

@@ -140,7 +140,7 @@ class JobPanel(QWidget):
             self._rows[job_id] = row
             newer = sum(1 for other in self._rows if other > job_id)
             self.tree.insertTopLevelItem(newer, row)
-            if newer == 0:
+            if view.active or self.tree.currentItem() is None:
                 self.tree.setCurrentItem(row)
         note = view.progress.note if view.progress is not None else ""
         row.setText(NAME, f"{self._title(view)} ({note})" if note else self._title(view))

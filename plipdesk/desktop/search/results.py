@@ -26,6 +26,7 @@ from plipdesk.desktop.pictures import PictureStore
 from plipdesk.desktop.search.controller import SearchController
 from plipdesk.desktop.search.hits import HitDelegate, HitModel
 from plipdesk.desktop.theme import Theme
+from plipdesk.engine import messages as m
 from plipdesk.search.query import Hit, RegionPart, SearchResult
 
 LEAST_SIDE_PX = 150
@@ -57,6 +58,8 @@ class HitView(QListView):
         self._delegate.side_px = max(60, width // columns - 12)
         self.setGridSize(QSize(width // columns, self._delegate.cell_size(self.font()).height()))
         super().resizeEvent(event)
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
 
 
 class ResultsPanel(QWidget):
@@ -75,6 +78,7 @@ class ResultsPanel(QWidget):
         self._slides = 0
         self._indexing = False
         self._connected = False
+        self._index: m.IndexPhase = "ready"
         self.model = HitModel(self)
         self.delegate = HitDelegate(store, theme, self)
         self.view = HitView(self.delegate)
@@ -94,7 +98,7 @@ class ResultsPanel(QWidget):
         self.summary = ElidedLabel("")
         self.summary.setObjectName("muted")
         self.again = QPushButton(self.tr("New slides were indexed: search again"))
-        self.again.setFlat(True)
+        self.again.setObjectName("chipButton")
         self.again.setAccessibleName(self.again.text())
         self.again.setToolTip(self.tr("Ask the same question again, with the slides that came since"))
         self.again.clicked.connect(controller.search)
@@ -131,6 +135,12 @@ class ResultsPanel(QWidget):
             self._slides, self._indexing, self._connected = slides, indexing, connected
             self._show()
 
+    def set_index(self, phase: m.IndexPhase) -> None:
+        """Whether the index is there yet: a question waits for it, and says so."""
+        if phase != self._index:
+            self._index = phase
+            self._show_waiting()
+
     def _answered(self) -> None:
         result = self._controller.result
         self.model.show(() if result is None else result.hits)
@@ -146,13 +156,22 @@ class ResultsPanel(QWidget):
         self.delegate.dimmed = result is not None and (not result.stands_out or busy)
         self.notes.setText("" if result is None or busy else "\n".join(result.notes))
         self.notes.setVisible(bool(self.notes.text()))
-        self.summary.setText(self.tr("Searching…") if busy else self._summary(result))
+        self.summary.setText("" if busy else self._summary(result))
+        self._show_waiting()
         if self.model.rowCount():
             self._stack.setCurrentWidget(self.view)
             self.view.viewport().update()
         else:
             self._say_empty(result, busy)
             self._stack.setCurrentWidget(self.empty)
+
+    def _show_waiting(self) -> None:
+        if not self._controller.busy:
+            return
+        if self._index in ("loading", "building"):
+            self.summary.setText(self.tr("The index is being loaded; the answer comes by itself…"))
+        else:
+            self.summary.setText(self.tr("Searching…"))
 
     def _summary(self, result: SearchResult | None) -> str:
         if result is None or not result.hits:
@@ -168,10 +187,7 @@ class ResultsPanel(QWidget):
     def _say_empty(self, result: SearchResult | None, busy: bool) -> None:
         open_files = (self.tr("Open slides…"), self.open_wanted.emit)
         if busy:
-            self.empty.say(
-                self.tr("Searching…"),
-                self.tr("If the index is still loading, the answer comes as soon as it is ready."),
-            )
+            self.empty.say(self.tr("Searching…"))
         elif not self._connected:
             self.empty.say(self.tr("Starting…"), self.tr("The engine that reads and searches slides is starting."))
         elif result is not None and self._slides:

@@ -177,7 +177,7 @@ class ViewerPanel(QWidget):
         return action
 
     def _set_slide_actions(self, opened: bool) -> None:
-        for action in (self.box_action, self.fit_action, self.zoom_in_action, self.zoom_out_action):
+        for action in (self.box_action, self.clear_action, self.fit_action, self.zoom_in_action, self.zoom_out_action):
             action.setEnabled(opened)
         slide = self.canvas.slide
         for action in self.objective_actions:
