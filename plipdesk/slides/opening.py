@@ -19,6 +19,7 @@ from plipdesk.slides.tiff_structure import TiffStructure, read_structure
 
 MRXS = ".mrxs"
 GENERIC = "generic-tiff"
+UNCOMPRESSED = 1
 
 
 def open_slide(path: Path, *, mpp_um: float | None = None, channels: Sequence[int] | None = None) -> SlideReader:
@@ -94,9 +95,10 @@ def _open_tiff(
         except DamagedSlide:
             pass  # what OpenSlide cannot open, tifffile or Pillow may
         else:
-            # Of an OME-TIFF only the XML tells the pixel size, so tifffile reads it where it sees as many levels.
-            more = 0 if plan is None else len(plan.levels) - len(reader.info.levels)
-            if plan is None or more < 0 or (more == 0 and ome is None):
+            # tifffile reads what OpenSlide sees fewer levels of; where they see the same, OME-TIFF, whose pixel size
+            # stands in the XML, and uncompressed tiles, which OpenSlide's libtiff refuses unless they fill whole KiB.
+            more = -1 if plan is None else len(plan.levels) - len(reader.info.levels)
+            if more < 0 or (more == 0 and ome is None and main.compression != UNCOMPRESSED):
                 return reader
             reader.close()
     if plan is not None:

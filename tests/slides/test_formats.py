@@ -137,7 +137,7 @@ def test_a_grey_tiff_reads_as_grey(tmp_path: Path, pixels: NDArray[np.uint8]) ->
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd", "jpeg2000"])
-@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"rowsperstrip": 33}])
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"tile": (80, 48)}, {"rowsperstrip": 33}])
 def test_lossless_tiffs_read_exactly(
     tmp_path: Path, pixels: NDArray[np.uint8], compression: str | None, layout: dict[str, object]
 ) -> None:
@@ -405,7 +405,7 @@ def test_all_pictures_open(realdata: Path) -> None:
     tiles = find_slides([realdata / "tiles"], recursive=True)
     assert len(pictures) > 100
     assert len(tiles) > 5000
-    for path in [*pictures, *tiles[::40]]:
+    for path in [*pictures, *tiles[::150]]:
         with open_slide(path) as reader:
             info = reader.info
             assert info.format == "jpeg"
