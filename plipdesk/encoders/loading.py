@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from plipdesk.base.budget import CpuBudget
 from plipdesk.base.errors import NotFound
 from plipdesk.base.resources import resource_path
-from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, load_card
+from plipdesk.encoders.architecture import build_model
+from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, ModelFile, load_card
+from plipdesk.encoders.export import graph_file
 from plipdesk.encoders.null import NULL_ID, NullEncoder, null_card
+from plipdesk.encoders.onnx_runtime import OnnxEncoder
 from plipdesk.encoders.protocol import Encoder, Precision
+from plipdesk.encoders.texts import TextPreparer, text_preparer
+from plipdesk.encoders.torch_runtime import TorchEncoder, has_gpu, pick_device
+from plipdesk.encoders.weights import load_weights, verified_file
 
 EMBEDDED_ID = "plipdesk-mini"
 _EMBEDDED_FOLDER = f"models/{EMBEDDED_ID}"
@@ -81,10 +88,61 @@ def load_encoder(
     Raises:
         EncoderProblem: a file is missing or damaged, or what was asked cannot be had.
     """
-    del runtime, precision, threads, device, report
-    if installed.folder is None:
+    card, folder = installed.card, installed.folder
+    if folder is None:
         return NullEncoder()
-    raise EncoderProblem(f"The encoder {installed.card.id} cannot be loaded.")
+    weights = verified_file(folder, _listed(card, "weights"))
+    tokenizer = verified_file(folder, _listed(card, "tokenizer")) if card.tokenizer.file is not None else None
+    _check_fit(card)
+    texts = text_preparer(card, tokenizer)
+    if runtime == "auto":
+        on_gpu = device.split(":")[0] in ("cuda", "mps") or (device == "auto" and has_gpu())
+        runtime = "torch" if on_gpu or precision != "fp32" else "onnx"
+    count = threads if threads is not None else CpuBudget.of_machine().encoder_threads
+    if runtime == "torch":
+        return _in_torch(card, weights, texts, precision=precision, threads=count, device=device)
+    if precision != "fp32" or device not in ("auto", "cpu"):
+        raise EncoderProblem(
+            f"ONNX Runtime encodes in fp32 on the CPU here, not in {precision} on {device}.",
+            remedy="Choose the torch runtime.",
+        )
+    return OnnxEncoder(card, texts, lambda tower: graph_file(card, weights, tower, report=report), threads=count)
+
+
+def _in_torch(
+    card: EncoderCard, weights: Path, texts: TextPreparer | None, *, precision: Precision, threads: int, device: str
+) -> Encoder:
+    import torch
+
+    from plipdesk.encoders.modules import image_tower, text_tower
+
+    place = pick_device(device)
+    if place == "cpu":
+        torch.set_num_threads(threads)
+    model = build_model(card.architecture)
+    load_weights(model, weights)
+    text = text_tower(model) if texts is not None else None
+    return TorchEncoder(card, texts, image_tower(model, card), text, device=place, precision=precision)
+
+
+def _listed(card: EncoderCard, role: Literal["weights", "tokenizer"]) -> ModelFile:
+    if role not in card.files:
+        raise EncoderProblem(f"The card of {card.id} names no file for its {role}.", remedy="Complete the card.")
+    return card.files[role]
+
+
+def _check_fit(card: EncoderCard) -> None:
+    """Refuse a card whose numbers contradict its own architecture."""
+    vision = card.architecture.get("vision_cfg", {})
+    claims = {
+        "dim": (card.dim, card.architecture.get("embed_dim")),
+        "input_px": (card.input_px, vision.get("image_size", 224) if isinstance(vision, dict) else None),
+    }
+    for name, (said, built) in claims.items():
+        if said != built:
+            raise EncoderProblem(
+                f"The card of {card.id} says {name} {said}, its architecture {built}.", remedy="Correct the card."
+            )
 
 
 def _embedded() -> InstalledEncoder:

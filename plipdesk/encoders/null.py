@@ -119,6 +119,10 @@ class NullEncoder:
                 row += np.frombuffer(hashlib.sha256(word.encode()).digest(), dtype=np.uint8) - 127.5
         return _normalised(rows)
 
+    def truncated(self, text: str) -> bool:  # noqa: ARG002 - the protocol's name
+        """Never: any number of words is read."""
+        return False
+
     def close(self) -> None:
         """Nothing to give back."""
 

@@ -47,5 +47,8 @@ class Encoder(Protocol):
             EncoderProblem: an empty text, or an encoder that has no words.
         """
 
+    def truncated(self, text: str) -> bool:
+        """Whether ``text`` is longer than the encoder can read, so that its end is left out."""
+
     def close(self) -> None:
         """Give back memory."""

@@ -1,0 +1,123 @@
+"""Graphs for ONNX Runtime, made once from the torch weights and kept in the person's cache.
+
+A cache entry is a graph named after its own SHA-256 and a small JSON file that names it. The graph comes first, under a
+temporary name, so that two processes that export at once, or one that is killed, leave nothing that is half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from plipdesk.base.files import atomic_write, sha256_of
+from plipdesk.base.ids import settings_id
+from plipdesk.base.paths import cache_folder
+from plipdesk.encoders import clip_graph
+from plipdesk.encoders.card import EncoderCard, EncoderProblem
+from plipdesk.encoders.graph import OPSET, Weights
+from plipdesk.encoders.weights import load_weights, read_arrays
+
+if TYPE_CHECKING:
+    import onnx
+
+Tower = Literal["image", "text"]
+EXPORT_VERSION = 1
+_MOST_BYTES = (1 << 31) - (1 << 20)
+
+
+def graph_folder(card: EncoderCard) -> Path:
+    """Folder of the graphs made from these weights, architecture and normalisation by this version of the exporter."""
+    made_from: dict[str, Any] = {
+        "weights": card.files["weights"].sha256,
+        "architecture": card.architecture,
+        "input_px": card.input_px,
+        "mean": list(card.mean),
+        "std": list(card.std),
+        "exporter": EXPORT_VERSION,
+    }
+    return cache_folder() / "onnx" / settings_id(made_from)
+
+
+def graph_file(card: EncoderCard, weights: Path, tower: Tower, *, report: Callable[[str], None] | None = None) -> Path:
+    """Path of the checked graph of one tower; makes it if it is not there, not whole, or changed.
+
+    Raises:
+        EncoderProblem: the weights cannot be read or do not fit the architecture.
+        DiskFull: no room in the cache.
+    """
+    folder = graph_folder(card)
+    found = _checked(folder, tower)
+    if found is not None:
+        return found
+    if report is not None:
+        report(f"Preparing {card.name} for this computer; this is done once.")
+    content = _export(card, weights, tower).SerializeToString()
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / f"{tower}-{digest[:16]}.onnx"
+    with atomic_write(path) as stream:
+        stream.write(content)
+    with atomic_write(folder / f"{tower}.json") as stream:
+        stream.write(json.dumps({"file": path.name, "bytes": len(content), "sha256": digest}).encode())
+    return path
+
+
+def _checked(folder: Path, tower: Tower) -> Path | None:
+    try:
+        entry = json.loads((folder / f"{tower}.json").read_bytes())
+        path = folder / str(entry["file"])
+        whole = path.parent == folder and path.stat().st_size == entry["bytes"] and sha256_of(path) == entry["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return path if whole else None
+
+
+def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
+    known = clip_graph.handles_image if tower == "image" else clip_graph.handles_text
+    if known(card.architecture):
+        write = clip_graph.image_graph if tower == "image" else clip_graph.text_graph
+        model = write(card, Weights(read_arrays(weights)))
+    else:
+        model = _traced(card, weights, tower)
+    if model.ByteSize() > _MOST_BYTES:
+        raise EncoderProblem(
+            f"{card.name} is too large for ONNX Runtime's file format.", remedy="Choose the torch runtime."
+        )
+    return model
+
+
+def _traced(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
+    """The graph as torch's exporter writes it, for towers that are not CLIP's own."""
+    import torch
+
+    from plipdesk.encoders.architecture import build_model
+    from plipdesk.encoders.modules import image_tower, text_tower
+
+    model = build_model(card.architecture)
+    load_weights(model, weights)
+    many = torch.export.Dim("n", min=1, max=1 << 16)
+    module = image_tower(model, card) if tower == "image" else text_tower(model)
+    examples: dict[str, torch.Tensor]
+    if tower == "image":
+        examples = {"pixels": torch.zeros(2, card.input_px, card.input_px, 3, dtype=torch.uint8)}
+    else:
+        ids = torch.zeros(2, card.context_length, dtype=torch.int64)
+        examples = {"ids": ids, "ends": torch.zeros(2, dtype=torch.int64)}
+    with warnings.catch_warnings():
+        # torch's exporter warns about its own internals.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            tuple(examples.values()),
+            dynamo=True,
+            dynamic_shapes=tuple({0: many} for _ in examples),
+            input_names=list(examples),
+            output_names=["embeddings"],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto

@@ -1,0 +1,93 @@
+"""Texts as both runtimes take them: tokens, and the place in each row from which the model's answer is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plipdesk.encoders.card import EncoderCard, EncoderProblem
+from plipdesk.encoders.tokenizer import ClipTokenizer
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """``rows`` int64 (n): places of these texts in what was asked; ``ids`` (n, length); ``ends`` (n)."""
+
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+class TextPreparer:
+    """Tokenizes texts and cuts them into batches of like length."""
+
+    def __init__(self, card: EncoderCard, tokenizer: ClipTokenizer) -> None:
+        """Check that the text tower is one that can be run.
+
+        Raises:
+            EncoderProblem: the vocabulary or the context do not fit the architecture, or its pooling is not known.
+        """
+        text = card.architecture["text_cfg"]
+        self._pool: str = text.get("pool_type", "argmax")
+        self._eos_id: int = text.get("eos_id", 2)
+        self._causal = not text.get("no_causal_mask", False)
+        self._tokenizer = tokenizer
+        if self._pool not in ("argmax", "eos", "first", "last") or text.get("embed_cls", False):
+            raise EncoderProblem(f"The text tower of {card.id} pools in a way that is not known ({self._pool}).")
+        vocabulary, context = text.get("vocab_size", 49408), text.get("context_length", 77)
+        if tokenizer.vocabulary_size > vocabulary or card.context_length != context:
+            raise EncoderProblem(
+                f"The tokenizer of {card.id} ({tokenizer.vocabulary_size} tokens, context {card.context_length}) does "
+                f"not fit its text tower ({vocabulary} tokens, context {context}).",
+                remedy="Import the model again with its own tokenizer.",
+            )
+
+    def truncated(self, text: str) -> bool:
+        """Whether ``text`` is longer than the model can read, so that its end is left out."""
+        return self._tokenizer.truncated(text)
+
+    def batches(self, texts: Sequence[str], size: int) -> list[TextBatch]:
+        """``texts`` in batches of at most ``size``, shortest first; causal towers see no more than they must.
+
+        Raises:
+            EncoderProblem: an empty text.
+        """
+        if any(not text.strip() for text in texts):
+            raise EncoderProblem("An empty text cannot be encoded.", remedy="Type at least one word.")
+        ids = self._tokenizer(texts).ids
+        ends = self._places(ids)
+        order = np.argsort(ends, kind="stable")
+        batches = []
+        for start in range(0, len(texts), size):
+            rows = order[start : start + size]
+            length = int(ends[rows].max()) + 1 if self._causal else ids.shape[1]
+            batches.append(TextBatch(rows, np.ascontiguousarray(ids[rows, :length]), ends[rows]))
+        return batches
+
+    def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        places: NDArray[np.int64]
+        if self._pool == "argmax":
+            places = ids.argmax(axis=1)
+        elif self._pool == "eos":
+            places = (ids == self._eos_id).argmax(axis=1)
+        else:
+            places = np.full(len(ids), 0 if self._pool == "first" else ids.shape[1] - 1, dtype=np.int64)
+        return places
+
+
+def text_preparer(card: EncoderCard, tokenizer_file: Path | None) -> TextPreparer | None:
+    """What turns texts into tokens for ``card``, or None for an encoder that only sees.
+
+    Raises:
+        EncoderProblem: a kind of tokenizer that is not known, or one that does not fit the model.
+    """
+    if not card.has_words:
+        return None
+    if card.tokenizer.kind != "clip-bpe":
+        raise EncoderProblem(f"The tokenizer of {card.id} ({card.tokenizer.kind}) is not known.")
+    tokenizer = ClipTokenizer(tokenizer_file, context_length=card.context_length, lower_case=card.tokenizer.lower_case)
+    return TextPreparer(card, tokenizer)

@@ -1,0 +1,87 @@
+"""The files of a model: checked against the card before anything is built from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from plipdesk.base.files import atomic_write, sha256_of
+from plipdesk.base.paths import cache_folder
+from plipdesk.encoders.card import EncoderProblem, ModelFile
+
+if TYPE_CHECKING:
+    import torch
+
+_REMEDY = "Import the model again, or install plipdesk again if it is the embedded one."
+
+
+def verified_file(folder: Path, file: ModelFile) -> Path:
+    """The path of ``file`` in ``folder``, after its SHA-256 was compared with the card's.
+
+    A file that was once found right is not read again while its size and time of change stay the same.
+
+    Raises:
+        EncoderProblem: it is missing, or its content is not what the card says.
+    """
+    path = folder / file.name
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise EncoderProblem("A file of the model is missing.", path=path, remedy=_REMEDY) from error
+    seen = {"path": str(path.absolute()), "bytes": state.st_size, "changed_ns": state.st_mtime_ns}
+    memory = cache_folder() / "verified" / f"{file.sha256}.json"
+    if _recalled(memory) == seen:
+        return path
+    if sha256_of(path) != file.sha256:
+        raise EncoderProblem("A file of the model is not the one its card describes.", path=path, remedy=_REMEDY)
+    with atomic_write(memory) as stream:
+        stream.write(json.dumps(seen).encode())
+    return path
+
+
+def _recalled(memory: Path) -> object:
+    try:
+        return json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All tensors of a safetensors file as numpy arrays; its declared sizes are checked before memory is taken.
+
+    Raises:
+        EncoderProblem: no safetensors file, or one whose header does not fit its length.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        raise EncoderProblem(f"The weights cannot be read: {error}.", path=path, remedy=_REMEDY) from error
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Fill ``model`` from a safetensors file, in float32 whatever the file holds.
+
+    Raises:
+        EncoderProblem: unreadable, or its tensors are not exactly those of the model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise EncoderProblem(f"The weights cannot be read: {error}.", path=path, remedy=_REMEDY) from error
+    try:
+        model.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        # torch lists every name; the first line after the heading says enough.
+        reason = str(error).splitlines()[1:2] or [str(error)]
+        raise EncoderProblem(
+            f"The weights do not fit the architecture: {reason[0].strip()[:200]}", path=path, remedy=_REMEDY
+        ) from error
