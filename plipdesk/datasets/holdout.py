@@ -34,7 +34,7 @@ class HoldoutRule:
     train_cases: int = 2
 
 
-def testable_tags(
+def scorable_tags(
     tags: Sequence[Sequence[str]], cases: Sequence[str], *, min_tiles: int = 10, min_cases: int = 2
 ) -> list[str]:
     """Tags with at least ``min_tiles`` tiles that come from at least ``min_cases`` cases, sorted by name."""

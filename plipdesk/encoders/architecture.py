@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from plipdesk.encoders.card import EncoderProblem
+from plipdesk.encoders.towers import register_towers
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,8 @@ def build_model(architecture: Mapping[str, Any]) -> torch.nn.Module:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 
+    if trunk is not None and trunk.startswith("plipdesk_"):
+        register_towers()
     settings = {key: architecture[key] for key in _MODEL_KEYS - {"vision_cfg", "text_cfg"} if key in architecture}
     kind = CustomTextCLIP if architecture.get("custom_text", False) else CLIP
     try:

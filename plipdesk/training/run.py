@@ -1,0 +1,148 @@
+"""The folder of a training run: what it was told, where it ran, how it went, and the checkpoint it goes on from.
+
+``run.json`` is rewritten whole after each checkpoint, so the curve in it never runs ahead of the weights. A checkpoint is one
+safetensors file with the weights, the optimiser's moments and the step; the older one of the same stage is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import plipdesk
+from plipdesk.base.files import atomic_write
+from plipdesk.training.recipe import Recipe, TrainingProblem
+
+if TYPE_CHECKING:
+    import torch
+
+RUN_NAME = "run.json"
+
+
+class StageRecord(BaseModel):
+    """How one stage went: the loss of every step (None: not finite, the step was skipped), and what was lost."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    losses: list[float | None] = Field(default_factory=list)
+    skipped_steps: int = 0
+    seconds: float = 0.0
+    done: bool = False
+
+
+class RunRecord(BaseModel):
+    """``run.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1] = 1
+    recipe: Recipe
+    data_fingerprint: str
+    pictures: int
+    unreadable_pictures: int = 0
+    code_version: str
+    environment: dict[str, str]
+    stages: list[StageRecord] = Field(default_factory=list)
+
+    def stage(self, name: str) -> StageRecord:
+        """The record of the stage called ``name``, begun if it is new."""
+        for record in self.stages:
+            if record.name == name:
+                return record
+        self.stages.append(StageRecord(name=name))
+        return self.stages[-1]
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What a run's numbers depend on beside recipe and data."""
+    names = ("torch", "open_clip_torch", "timm", "numpy", "onnxruntime")
+    versions = {name: metadata.version(name) for name in names}
+    return {**versions, "python": platform.python_version(), "machine": platform.machine(), "threads": str(threads)}
+
+
+class RunFolder:
+    """A run's files. Opening a folder that holds another recipe or other data is refused."""
+
+    def __init__(self, folder: Path, recipe: Recipe, *, data_fingerprint: str, pictures: int) -> None:
+        self.folder = folder
+        path = folder / RUN_NAME
+        if path.exists():
+            self.record = read_run(path)
+            if self.record.recipe != recipe or self.record.data_fingerprint != data_fingerprint:
+                raise TrainingProblem(
+                    "This folder holds a run of another recipe or of other data.",
+                    path=folder,
+                    remedy="Give a new run folder, or the recipe and manifest it was begun with.",
+                )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.record = RunRecord(
+                recipe=recipe,
+                data_fingerprint=data_fingerprint,
+                pictures=pictures,
+                code_version=plipdesk.__version__,
+                environment=environment(recipe.threads),
+            )
+            self.save()
+
+    def save(self) -> None:
+        """Write ``run.json``."""
+        with atomic_write(self.folder / RUN_NAME) as stream:
+            stream.write(self.record.model_dump_json(indent=1).encode())
+
+    def checkpoint_path(self, stage: str) -> Path:
+        """Where the stage's checkpoint lies."""
+        return self.folder / f"{stage}.safetensors"
+
+    def save_checkpoint(self, stage: str, step: int, tensors: dict[str, torch.Tensor]) -> None:
+        """Commit ``tensors`` as the state after ``step`` steps, then the curve up to there."""
+        from safetensors.torch import save
+
+        with atomic_write(self.checkpoint_path(stage)) as stream:
+            stream.write(
+                save({name: value.detach().contiguous() for name, value in tensors.items()}, {"step": str(step)})
+            )
+        self.save()
+
+    def load_checkpoint(self, stage: str) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last committed state of a stage, and its step; None if there is none.
+
+        Raises:
+            TrainingProblem: the file is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.checkpoint_path(stage)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as opened:
+                step = int((opened.metadata() or {})["step"])
+                return step, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise TrainingProblem(
+                "The checkpoint is damaged.", path=path, remedy="Remove it; the stage then starts again."
+            ) from error
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read ``run.json``.
+
+    Raises:
+        TrainingProblem: unreadable, of another version, or malformed.
+    """
+    try:
+        return RunRecord.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError, ValidationError) as error:
+        raise TrainingProblem(
+            "The record of this run cannot be read.", path=path, remedy="Give a new run folder."
+        ) from error
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON knows it."""
+    return json.loads(json.dumps(value, default=str))
