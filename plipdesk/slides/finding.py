@@ -12,7 +12,9 @@ from plipdesk.slides.dicom_series import files_of_series, is_dicom, series_of
 from plipdesk.slides.errors import SlideProblem
 from plipdesk.slides.files import opened, reading_problem
 
-SCANNER_ENDINGS = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"})
+SCANNER_ENDINGS = frozenset(
+    {".svs", ".avs", ".czi", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
+)
 TIFF_ENDINGS = frozenset({".tif", ".tiff", ".btf", ".tf8", ".tf2"})
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 # DICOM files may end in anything, a number of their own included, but not in these.

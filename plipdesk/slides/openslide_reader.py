@@ -15,7 +15,7 @@ from PIL import ImageCms
 
 from plipdesk.base.errors import EnvironmentProblem
 from plipdesk.slides.compositing import over_white
-from plipdesk.slides.errors import DamagedSlide, SlideProblem, TooLarge, UnknownFormat
+from plipdesk.slides.errors import ChannelsNeeded, DamagedSlide, SlideProblem, TooLarge, UnknownFormat
 from plipdesk.slides.files import check_still_there
 from plipdesk.slides.limits import TILE_CACHE_BYTES, check_slide_size, check_tile_size
 from plipdesk.slides.mpp import settle_mpp
@@ -26,6 +26,10 @@ from plipdesk.slides.reader_base import CheckedReader
 OLDEST_OPENSLIDE = (4, 0, 1)
 # More pyramid levels than any scanner writes (2 ** 24 pixels a side would need 24).
 MAX_LEVELS = 64
+# What OpenSlide's sentences speak of where a scanner's file holds other than 8-bit colour.
+_NOT_COLOUR_WORDS = (
+    "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel", "photometric interpretation", "Pixel type",
+)  # fmt: skip
 
 
 def require_openslide(version: str = __library_version__) -> None:
@@ -187,6 +191,12 @@ def _problem_on_opening(path: Path, error: OpenSlideError) -> SlideProblem:
             f"This DICOM slide is compressed in a way that cannot be read (transfer syntax {syntax}).",
             path=path,
             remedy="Export it with JPEG or JPEG 2000 compression, or without any.",
+        )
+    if any(word in text for word in _NOT_COLOUR_WORDS):
+        return ChannelsNeeded(
+            "The slide is no 8-bit colour picture: fluorescence, single channels and deeper pixels are not read.",
+            path=path,
+            remedy="Export it as 8-bit RGB, or as an OME-TIFF and choose one or three of its channels.",
         )
     if "No pyramid levels found" in text:
         return UnknownFormat(

@@ -158,7 +158,7 @@ def test_hundreds_of_files_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.svs", "a.SVS", "b.mrxs", "c.ome.tif", "d.JPEG", "e.dcm", "f.webp", "g.bif", "h.scn"]
+    "name", ["a.svs", "a.SVS", "b.mrxs", "c.ome.tif", "d.JPEG", "e.dcm", "f.webp", "g.bif", "h.scn", "i.czi"]
 )
 def test_names_of_slides(name: str) -> None:
     assert is_slide_name(Path(name))

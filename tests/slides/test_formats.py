@@ -373,6 +373,16 @@ def test_every_sample_file_opens_or_says_why_not(realdata: Path) -> None:
 
 
 @pytest.mark.realdata
+def test_a_deep_dicom_slide_is_refused_in_words(realdata: Path, tmp_path: Path) -> None:
+    data = bytearray((realdata / "formats" / "highdicom_sm_image.dcm").read_bytes())
+    bits_allocated = data.index(bytes.fromhex("28000001") + b"US")
+    data[bits_allocated + 8] = 16
+    (tmp_path / "deep.dcm").write_bytes(data)
+    with pytest.raises(ChannelsNeeded, match="no 8-bit colour"):
+        open_slide(tmp_path / "deep.dcm")
+
+
+@pytest.mark.realdata
 def test_openslide_and_tifffile_read_the_same_pixels(realdata: Path) -> None:
     path = realdata / "formats" / "CMU-1-Small-Region.ome.tif"
     with open_slide(path) as ours, OpenSlideReader(path) as theirs:
