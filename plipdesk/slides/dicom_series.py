@@ -29,11 +29,6 @@ _MAX_DEPTH = 16
 _MAX_UID_BYTES = 64
 
 
-def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins so (132 bytes are needed) is a DICOM file."""
-    return head[128:132] == b"DICM"
-
-
 def series_of(path: Path) -> str | None:
     """The SeriesInstanceUID of a DICOM file; None where it is no DICOM file, or says nothing readable.
 
@@ -41,7 +36,7 @@ def series_of(path: Path) -> str | None:
         SlideProblem: the file cannot be opened.
     """
     with opened(path) as stream:
-        if not is_dicom(stream.read(132)):
+        if stream.read(132)[128:] != b"DICM":
             return None
         try:
             return _find_series(stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         SlideProblem: it is not there, not a file, or may not be read.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # Opening a pipe would wait for whoever writes into it.
+            raise UnknownFormat("This is no ordinary file.", path=path, remedy="Name a file on a disk.")
         stream = path.open("rb")
     except (OSError, ValueError) as error:
         raise reading_problem(path, error) from error

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from plipdesk.slides.dicom_series import files_of_series, is_dicom, series_of
+from plipdesk.slides.dicom_series import files_of_series, series_of
 from plipdesk.slides.errors import SlideProblem
 from plipdesk.slides.files import opened, reading_problem
 
@@ -120,7 +120,8 @@ def _without_companions(files: list[Path]) -> Iterator[Path]:
     for file in files:
         if file in companions or _is_label_of(file, slides):
             continue
-        if is_slide_name(file) or ((not file.suffix or file.suffix[1:].isdigit()) and _looks_like_dicom(file)):
+        unnamed = not file.suffix or file.suffix[1:].isdigit()
+        if is_slide_name(file) or (unnamed and _series_if_dicom(file) is not None):
             yield file
 
 
@@ -162,11 +163,3 @@ def _series_if_dicom(path: Path) -> str | None:
         return series_of(path)
     except SlideProblem:
         return None
-
-
-def _looks_like_dicom(path: Path) -> bool:
-    try:
-        with opened(path) as stream:
-            return is_dicom(stream.read(132))
-    except SlideProblem:
-        return False

@@ -69,6 +69,12 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "folder" in refusal(tmp_path).message
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.svs")
+    assert "no ordinary file" in refusal(tmp_path / "pipe.svs").message
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert isinstance(refusal(tmp_path / "gone.svs"), SlideMissing)
     assert isinstance(refusal(tmp_path / "no folder" / "gone.svs"), SlideMissing)

@@ -105,6 +105,7 @@ def test_label_pictures_beside_a_slide_are_left_out(tmp_path: Path) -> None:
 def test_a_dicom_series_counts_once(tmp_path: Path) -> None:
     for name, series in [("b.dcm", "1.2.3"), ("a.dcm", "1.2.3"), ("c", "1.2.3"), ("d.7", "1.2.9"), ("e.dcm", "1.2.10")]:
         (tmp_path / name).write_bytes(dicom_bytes(series, body=name.encode()))
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + dicom_element(0x0004, 0x1130, b"CS", b"INDEX"))
     touch(tmp_path, "README", "more.dcm", "more/x.svs")
     found = names_of(find_slides([tmp_path], recursive=False), tmp_path)
     assert found == ["a.dcm", "d.7", "e.dcm", "more.dcm"]
