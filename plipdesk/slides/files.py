@@ -20,7 +20,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode):
+            raise UnknownFormat("This is a folder, not a slide.", path=path, remedy="Name the slides in it.")
+        if not stat.S_ISREG(mode):
             # Opening a pipe would wait for whoever writes into it.
             raise UnknownFormat("This is no ordinary file.", path=path, remedy="Name a file on a disk.")
         stream = path.open("rb")
@@ -49,14 +51,14 @@ def reading_problem(path: Path, error: OSError | ValueError) -> SlideProblem:
         return SlideMissing(
             "There is no such file.", path=path, remedy="Check the name, or connect the drive that it lies on."
         )
-    if isinstance(error, IsADirectoryError) or path.is_dir():
-        return UnknownFormat("This is a folder, not a slide.", path=path, remedy="Name the slides in it.")
     if isinstance(error, PermissionError):
         return SlideUnreachable(
-            "You are not allowed to read this file.", path=path, remedy="Ask its owner for the right to read it."
+            "You are not allowed to read this file or folder.",
+            path=path,
+            remedy="Ask its owner for the right to read it.",
         )
     return SlideUnreachable(
-        f"The system cannot read this file ({error.strerror}).",
+        f"The system cannot read this file or folder ({error.strerror}).",
         path=path,
         remedy="Check that its drive or share is connected and sound.",
     )
