@@ -143,7 +143,7 @@ class Heartbeat:
 
     def close(self) -> None:
         """Stop the jobs and the window."""
-        self._window._pause_all_and_close() if self._window.jobs.state.active() else self._window._close_now()
+        self._window.closing.stop_and_close() if self._window.jobs.state.active() else self._window.close()
         deadline = time.monotonic() + 10
         while self._window.isVisible() and time.monotonic() < deadline:
             self._application.processEvents()

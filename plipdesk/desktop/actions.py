@@ -30,7 +30,7 @@ def fill_menus(window: MainWindow) -> None:
     _add(window, file, _tr("&Quit"), "Ctrl+Q", window.close)
     edit = bar.addMenu(_tr("&Search"))
     _add(window, edit, _tr("&Words"), "Ctrl+F", window.focus_search)
-    _add(window, edit, _tr("&Paste a picture to search with"), "Ctrl+V", window.search_clipboard)
+    _add(window, edit, _tr("&Paste a picture to search with"), "Ctrl+V", window.examples.with_clipboard)
     _add(window, edit, _tr("Search &again"), "F5", window.search.search)
     _add(window, edit, _tr("&Clear"), "Ctrl+L", window.clear_search)
     view = bar.addMenu(_tr("&View"))

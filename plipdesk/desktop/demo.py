@@ -48,7 +48,7 @@ def render(window: MainWindow, query_text: str, out_folder: Path, *, timeout_s: 
             waiter.wait(lambda: not window.search.busy and window.store.idle and canvas.at_rest())
             written.append(_save(window, out_folder / "3-find-similar.png"))
     finally:
-        window.close()
+        window.closing.close_now()
     return written
 
 

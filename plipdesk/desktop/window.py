@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from html import escape
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
@@ -13,8 +12,6 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
-    QGuiApplication,
-    QImage,
     QPaintEvent,
     QResizeEvent,
 )
@@ -33,7 +30,8 @@ from PySide6.QtWidgets import (
 from plipdesk import __version__
 from plipdesk.desktop import actions, words
 from plipdesk.desktop.adding import Adding
-from plipdesk.desktop.dropping import dropped_image, local_paths, png_of
+from plipdesk.desktop.closing import Closing
+from plipdesk.desktop.dropping import local_paths
 from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.jobs.panel import JobPanel
 from plipdesk.desktop.library.controller import LibraryController
@@ -43,20 +41,18 @@ from plipdesk.desktop.notices import NoticeBar
 from plipdesk.desktop.pictures import PictureStore
 from plipdesk.desktop.search.bar import SearchBar
 from plipdesk.desktop.search.controller import SearchController
+from plipdesk.desktop.search.examples import ExampleSearch
 from plipdesk.desktop.search.results import ResultsPanel
-from plipdesk.desktop.state.jobs import short_name
 from plipdesk.desktop.state.library import Entry
-from plipdesk.desktop.state.query_draft import QueryDraft, is_picture_name
+from plipdesk.desktop.state.query_draft import QueryDraft
 from plipdesk.desktop.status import StatusLine
 from plipdesk.desktop.theme import Choice, Theme
 from plipdesk.desktop.viewer.camera import Rect
 from plipdesk.desktop.viewer.panel import SlideToShow, ViewerPanel
 from plipdesk.engine import messages as m
-from plipdesk.search.query import Hit, PicturePart, RegionPart, SlidePart
+from plipdesk.search.query import Hit, RegionPart, SlidePart
 
 LAYOUT_VERSION = 1
-CLOSE_WAIT_MS = 3000
-"""How long closing waits for the jobs to take note that they pause."""
 
 
 class MainWindow(QMainWindow):
@@ -72,7 +68,6 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._status: m.Status | None = None
         self._was_painted = False
-        self._may_close = False
         self.setWindowTitle("plipdesk")
         self.setAcceptDrops(True)
         self.store = PictureStore(link, parent=self)
@@ -80,7 +75,9 @@ class MainWindow(QMainWindow):
         self.library = LibraryController(link, self.jobs, self)
         self.search = SearchController(link, self)
         self.adding = Adding(self.jobs, self.library, self)
+        self.closing = Closing(link, self.jobs, self)
         self.notices = NoticeBar(theme)
+        self.examples = ExampleSearch(self.search, self.library, self.notices, self)
         self.search_bar = SearchBar(self.search, self.store, theme)
         self.search_bar.path_of_slide = self.library.path_of
         self.results = ResultsPanel(self.search, self.store, theme)
@@ -157,9 +154,10 @@ class MainWindow(QMainWindow):
         link.event_arrived.connect(self._on_event)
         search.started.connect(lambda: self.notices.take_back("search"))
         search.failed.connect(lambda failure: self.notices.failure(failure, key="search"))
-        self.search_bar.files_dropped.connect(self.search_with_file)
-        self.search_bar.image_dropped.connect(self.search_with_image)
-        self.search_bar.image_pasted.connect(self.search_clipboard)
+        self.search_bar.files_dropped.connect(self.examples.with_file)
+        self.search_bar.image_dropped.connect(self.examples.with_image)
+        self.search_bar.image_pasted.connect(self.examples.with_clipboard)
+        self.examples.add_wanted.connect(self.add_paths)
         self.results.hit_opened.connect(self.open_hit)
         self.results.open_wanted.connect(self.choose_files)
         self.viewer.similar_wanted.connect(self._find_similar)
@@ -335,39 +333,6 @@ class MainWindow(QMainWindow):
         """Search for words, as if they were typed."""
         self.search.ask(replace(self.search.draft, words=text, example=None, example_name=""))
 
-    def search_with_file(self, paths: list[str]) -> None:
-        """Search with a slide or a picture file; of several the first."""
-        path = paths[0]
-        name, slide_id = short_name(path), self.library.row_at(path)
-        if slide_id is not None:
-            self.search.ask(self.search.draft.like(SlidePart(slide_id), name))
-        elif is_picture_name(path):
-            self.search.ask(self.search.draft.like(PicturePart(path=path), name))
-        else:
-            self.notices.say(
-                "search",
-                "info",
-                self.tr("{name} is not indexed yet. Add it first; then search with it.").format(name=name),
-                action=(self.tr("Add it"), partial(self.add_paths, [path])),
-            )
-
-    def search_with_image(self, image: QImage, name: str | None = None) -> None:
-        """Search with a picture that is no file."""
-        part = PicturePart(content=png_of(image))
-        self.search.ask(self.search.draft.like(part, name or self.tr("dropped")))
-
-    def search_clipboard(self) -> None:
-        """Search with the picture, or the picture file, on the clipboard."""
-        mime = QGuiApplication.clipboard().mimeData()
-        image = None if mime is None else dropped_image(mime)
-        paths = [] if mime is None else local_paths(mime)
-        if image is not None:
-            self.search_with_image(image, self.tr("pasted"))
-        elif paths:
-            self.search_with_file(paths)
-        else:
-            self.notices.say("search", "info", self.tr("There is no picture on the clipboard to search with."))
-
     def _search_only(self, entry: Entry) -> None:
         draft = replace(self.search.draft, only_slide=(entry.key, entry.name))
         self.search.ask(draft) if not draft.empty else self.search.change(draft)
@@ -470,51 +435,9 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Ask what becomes of jobs that run; save the layout."""
-        active = self.jobs.state.active()
-        if active and self.link.is_connected and not self._may_close:
+        if not self.closing.may_close():
             event.ignore()
-            self._ask_about_jobs(len(active))
             return
         self._save()
         self.link.close()
         event.accept()
-
-    def _ask_about_jobs(self, count: int) -> None:
-        text = (
-            self.tr("A job is still running.") if count == 1 else self.tr("{n} jobs are still running.").format(n=count)
-        )
-        box = QMessageBox(QMessageBox.Icon.Question, self.tr("Close plipdesk"), text, parent=self)
-        box.setObjectName("closeQuestion")
-        box.setInformativeText(
-            self.tr("Indexing can go on in the background until it is finished. Stopped jobs wait, and can be resumed.")
-        )
-        keep = box.addButton(self.tr("Keep indexing in the background"), QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton(self.tr("Stop now"), QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(keep)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-
-        def chosen(button: object) -> None:
-            if button is keep:
-                self._close_now()
-            elif button is stop:
-                self._pause_all_and_close()
-
-        box.buttonClicked.connect(chosen)
-        box.open()
-
-    def _pause_all_and_close(self) -> None:
-        waiting = {view.job.job_id for view in self.jobs.state.active()}
-
-        def ordered(job_id: int, _: object) -> None:
-            waiting.discard(job_id)
-            if not waiting:
-                self._close_now()
-
-        for job_id in sorted(waiting):
-            self.link.ask(m.ControlJob(job_id, "pause"), partial(ordered, job_id), partial(ordered, job_id))
-        QTimer.singleShot(CLOSE_WAIT_MS, self, self._close_now)
-
-    def _close_now(self) -> None:
-        self._may_close = True
-        self.close()

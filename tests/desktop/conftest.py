@@ -95,7 +95,6 @@ def window(make_window: Callable[[], MainWindow]) -> MainWindow:
 
 def close(window: MainWindow) -> None:
     """Close for good, whatever runs, and let Qt delete it."""
-    window._may_close = True
-    window.close()
+    window.closing.close_now()
     window.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
