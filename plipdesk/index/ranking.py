@@ -1,0 +1,166 @@
+"""Finding the best rows of a view for some queries: candidates, then exact scores.
+
+Where candidates come from is planned by cost, never by a filter callback inside hnswlib (a hundred times slower):
+
+- few rows may answer: all of them are scored exactly;
+- a narrow filter: the projected vectors of all rows that may answer are scored, read from the mapped graph files;
+- otherwise each graph is asked for so many candidates that enough of them may answer; where they do not (whole slides
+  far from the query), its projected vectors are scanned.
+
+Rows in no graph yet are always scored exactly. Whatever its source, a candidate's final score comes from the stored
+vector.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plipdesk.index.segment import IndexSettings
+from plipdesk.index.selection import NO_SCORE
+from plipdesk.index.vectors import Float32s
+from plipdesk.index.view import Numbers, SegmentView, View
+
+Mask = NDArray[np.bool_]
+_SCAN_US = 0.1
+"""Microseconds to score one projected vector somewhere in a mapped file, as measured."""
+_GRAPH_US = 2.5
+"""Microseconds of graph search for each candidate asked for."""
+_MOST_ASKED = 4096
+"""Beyond so many candidates a scan of the segment is as quick."""
+
+
+class Best:
+    """The best rows of each query so far, of those offered."""
+
+    def __init__(self, queries: int, keep: int) -> None:
+        self.keep = keep
+        self.numbers = np.full((queries, 0), -1, dtype=np.int64)
+        self.scores = np.full((queries, 0), NO_SCORE, dtype=np.float32)
+
+    def offer(self, numbers: Numbers, scores: Float32s) -> None:
+        """Take in rows with ``scores`` (q, n); ``numbers`` (n,) the same for every query, or (q, n)."""
+        if scores.shape[1] > 2 * self.keep:
+            top = np.argpartition(scores, -self.keep, axis=1)[:, -self.keep :]
+            scores = np.take_along_axis(scores, top, axis=1)
+            numbers = numbers[top] if numbers.ndim == 1 else np.take_along_axis(numbers, top, axis=1)
+        elif numbers.ndim == 1:
+            numbers = np.broadcast_to(numbers, scores.shape)
+        self.numbers = np.concatenate([self.numbers, numbers], axis=1)
+        self.scores = np.concatenate([self.scores, scores], axis=1)
+        if self.scores.shape[1] > 4 * self.keep:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        top = np.argpartition(self.scores, -self.keep, axis=1)[:, -self.keep :]
+        self.scores = np.take_along_axis(self.scores, top, axis=1)
+        self.numbers = np.take_along_axis(self.numbers, top, axis=1)
+
+    def ordered(self) -> tuple[Numbers, Float32s]:
+        """Numbers and scores (q, keep), best first, of equal scores the smaller number first; padded with −1."""
+        order = np.lexsort((self.numbers, -self.scores), axis=1)[:, : self.keep]
+        numbers = np.take_along_axis(self.numbers, order, axis=1)
+        scores = np.take_along_axis(self.scores, order, axis=1)
+        missing = self.keep - numbers.shape[1]
+        if missing > 0:
+            numbers = np.pad(numbers, ((0, 0), (0, missing)), constant_values=-1)
+            scores = np.pad(scores, ((0, 0), (0, missing)), constant_values=NO_SCORE)
+        return np.where(scores > NO_SCORE, numbers, -1), scores
+
+
+def best_rows(
+    view: View, queries: Float32s, k: int, mask: Mask | None, settings: IndexSettings
+) -> tuple[Numbers, Float32s]:
+    """Numbers and cosines (q, k) of the best rows for ``queries`` (q, d), best first, padded with −1."""
+    best = Best(len(queries), k)
+    count = view.rows if mask is None else int(np.count_nonzero(mask))
+    wanted = max(settings.candidates, 2 * k)
+    if not view.segments or count <= 2 * wanted:
+        exactly = np.arange(view.rows) if mask is None else np.flatnonzero(mask)
+    else:
+        candidates = _Candidates(len(queries), wanted)
+        exactly = candidates.gather(view, queries, mask, count, settings)
+        exactly = np.union1d(exactly, candidates.numbers())
+    for numbers, vectors in view.blocks(exactly):
+        best.offer(numbers, queries @ vectors.T)
+    return best.ordered()
+
+
+class _Candidates:
+    """The best estimates over all segments."""
+
+    def __init__(self, queries: int, wanted: int) -> None:
+        self._wanted = wanted
+        self._best = Best(queries, wanted)
+
+    def numbers(self) -> Numbers:
+        """The candidates of all queries together, ascending."""
+        numbers, _ = self._best.ordered()
+        found = np.unique(numbers)
+        return found[found >= 0]
+
+    def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, settings: IndexSettings) -> Numbers:
+        """Collect candidates; returns the numbers, ascending, of rows that only an exact scan can judge."""
+        several = len(view.segments) > 1 and self._wanted <= settings.candidates
+        asked = settings.segment_candidates if several else self._wanted
+        share = count / view.rows
+        narrow = mask is not None and count * _SCAN_US <= len(view.segments) * asked / share * _GRAPH_US
+        exactly = [view.loose if mask is None else view.loose[mask[view.loose]]]
+        for segment in view.segments:
+            covered = min(segment.segment.rows, len(segment.number_of_label))
+            exactly.append(_allowed(segment.number_of_label[covered:], mask))
+            if not covered:
+                continue
+            if narrow or not self._ask(segment, covered, queries, mask, asked):
+                labels = np.flatnonzero(_allows(segment.number_of_label[:covered], mask))
+                exactly.append(self._scan(segment, queries, labels))
+        return np.sort(np.concatenate(exactly))
+
+    def _ask(self, view: SegmentView, covered: int, queries: Float32s, mask: Mask | None, asked: int) -> bool:
+        """Candidates from the graph; False where a scan is due because too few of them may answer."""
+        share = 1 - view.dead / len(view.number_of_label)
+        if mask is not None:
+            share = float(mask[view.number_of_label[:covered:16]].mean())
+        if asked > _MOST_ASKED * share:
+            return False
+        labels, estimates = view.segment.nearest(queries, int(asked / share * (1.2 if share < 1 else 1)))
+        if not labels.shape[1]:
+            return False
+        # A row added since the view was taken has no number yet.
+        known = np.minimum(labels, len(view.number_of_label) - 1)
+        numbers = np.where(labels < covered, view.number_of_label[known], -1)
+        valid = numbers >= 0 if mask is None else mask[numbers]
+        if mask is not None and int(valid.sum(axis=1).min()) < min(asked // 2, share * covered):
+            return False
+        self._best.offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE))
+        return True
+
+    def _scan(self, view: SegmentView, queries: Float32s, labels: Numbers) -> Numbers:
+        """Candidates among ``labels`` from the mapped projected vectors; returns the numbers of those not on disk."""
+        kept = view.segment.saved_rows
+        saved = labels[: np.searchsorted(labels, kept.count)] if kept is not None else labels[:0]
+        if kept is not None and len(saved):
+            laid, missed = view.segment.projection.queries(queries)
+            square = np.einsum("qd,qd->q", laid, laid)[:, None] + missed[:, None]
+            places = kept.place_of_label[saved]
+            if len(saved) * 8 > kept.count:
+                products, lengths = _products(kept.vectors, laid)
+                products, lengths = products[:, places], lengths[places]
+            else:
+                products, lengths = _products(kept.vectors[places], laid)
+            self._best.offer(view.number_of_label[saved], 1 - (square + lengths - 2 * products) / 2)
+        return view.number_of_label[labels[len(saved) :]]
+
+
+def _products(vectors: Float32s, laid: Float32s) -> tuple[Float32s, Float32s]:
+    """Inner products (q, n) with the projected queries, and squared lengths (n,) of the projected vectors."""
+    return laid @ vectors.T, np.einsum("nd,nd->n", vectors, vectors)
+
+
+def _allows(numbers: Numbers, mask: Mask | None) -> Mask:
+    allowed: Mask = numbers >= 0 if mask is None else mask[numbers]
+    return allowed
+
+
+def _allowed(numbers: Numbers, mask: Mask | None) -> Numbers:
+    return numbers[_allows(numbers, mask)]
