@@ -100,7 +100,7 @@ def image_graph(card: EncoderCard, weights: Weights) -> onnx.ModelProto:
     )
     pooled = layer_norm(graph, pooled, weights, "visual.ln_post", width)
     pooled = linear(graph, pooled, weights.take("visual.proj", width, card.dim).T, None)
-    _normalise(graph, pooled)
+    normalise(graph, pooled)
     return graph.model([("pixels", TensorProto.UINT8, ("n", card.input_px, card.input_px, 3))], card.dim)
 
 
@@ -165,7 +165,7 @@ def text_graph(card: EncoderCard, weights: Weights) -> onnx.ModelProto:
     elif f"{name}.weight" in weights:
         bias_weights = weights.take(f"{name}.bias", card.dim) if f"{name}.bias" in weights else None
         pooled = linear(graph, pooled, weights.take(f"{name}.weight", card.dim, width), bias_weights)
-    _normalise(graph, pooled)
+    normalise(graph, pooled)
     return graph.model([("ids", TensorProto.INT64, ("n", "length")), ("ends", TensorProto.INT64, ("n",))], card.dim)
 
 
@@ -178,5 +178,6 @@ def _activation(card: EncoderCard) -> str:
     return "quick-gelu" if card.architecture.get("quick_gelu", False) else "gelu"
 
 
-def _normalise(graph: Graph, rows: str) -> None:
+def normalise(graph: Graph, rows: str) -> None:
+    """End the graph: ``rows`` (n, dim), L2-normalised, are its ``embeddings``."""
     graph.rename(graph.one("LpNormalization", rows, axis=-1, p=2), "embeddings")

@@ -6,8 +6,10 @@ temporary name, so that two processes that export at once, or one that is killed
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from plipdesk.base.paths import cache_folder
 from plipdesk.encoders import clip_graph
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.graph import OPSET, Weights
-from plipdesk.encoders.weights import load_weights, read_arrays
+from plipdesk.encoders.weights import TensorFile, load_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 Tower = Literal["image", "text"]
 EXPORT_VERSION = 1
 _MOST_BYTES = (1 << 31) - (1 << 20)
+# Threads of one process would do the same work twice and share a temporary name; processes do not.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def graph_folder(card: EncoderCard) -> Path:
@@ -50,19 +54,20 @@ def graph_file(card: EncoderCard, weights: Path, tower: Tower, *, report: Callab
         DiskFull: no room in the cache.
     """
     folder = graph_folder(card)
-    found = _checked(folder, tower)
-    if found is not None:
-        return found
-    if report is not None:
-        report(f"Preparing {card.name} for this computer; this is done once.")
-    content = _export(card, weights, tower).SerializeToString()
-    digest = hashlib.sha256(content).hexdigest()
-    path = folder / f"{tower}-{digest[:16]}.onnx"
-    with atomic_write(path) as stream:
-        stream.write(content)
-    with atomic_write(folder / f"{tower}.json") as stream:
-        stream.write(json.dumps({"file": path.name, "bytes": len(content), "sha256": digest}).encode())
-    return path
+    with _ONE_AT_A_TIME:
+        found = _checked(folder, tower)
+        if found is not None:
+            return found
+        if report is not None:
+            report(f"Preparing {card.name} for this computer; this is done once.")
+        content = _export(card, weights, tower).SerializeToString()
+        digest = hashlib.sha256(content).hexdigest()
+        path = folder / f"{tower}-{digest[:16]}.onnx"
+        with atomic_write(path) as stream:
+            stream.write(content)
+        with atomic_write(folder / f"{tower}.json") as stream:
+            stream.write(json.dumps({"file": path.name, "bytes": len(content), "sha256": digest}).encode())
+        return path
 
 
 def _checked(folder: Path, tower: Tower) -> Path | None:
@@ -79,7 +84,8 @@ def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
     known = clip_graph.handles_image if tower == "image" else clip_graph.handles_text
     if known(card.architecture):
         write = clip_graph.image_graph if tower == "image" else clip_graph.text_graph
-        model = write(card, Weights(read_arrays(weights)))
+        with TensorFile(weights) as tensors:
+            model = write(card, Weights(tensors))
     else:
         model = _traced(card, weights, tower)
     if model.ByteSize() > _MOST_BYTES:
@@ -90,14 +96,18 @@ def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
 
 
 def _traced(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
-    """The graph as torch's exporter writes it, for towers that are not CLIP's own."""
+    """The graph of a tower that is not CLIP's own: written from what torch records, or by torch's exporter."""
     import torch
 
     from plipdesk.encoders.architecture import build_model
     from plipdesk.encoders.modules import image_tower, text_tower
+    from plipdesk.encoders.trunk_graph import UnknownOperation, trunk_graph
 
-    model = build_model(card.architecture)
+    model: Any = build_model(card.architecture).eval()
     load_weights(model, weights)
+    if tower == "image":
+        with contextlib.suppress(UnknownOperation):
+            return trunk_graph(card, model.visual)
     many = torch.export.Dim("n", min=1, max=1 << 16)
     module = image_tower(model, card) if tower == "image" else text_tower(model)
     examples: dict[str, torch.Tensor]

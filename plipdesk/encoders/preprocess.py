@@ -6,6 +6,8 @@ trained with, and that is Pillow's (bicubic or bilinear with antialiasing, in 8 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,14 +17,34 @@ from plipdesk.encoders.card import EncoderCard, EncoderProblem
 _KERNELS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
-def fit_picture(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
+class PictureRule(Protocol):
+    """How pictures are brought to size: what a card, or a training recipe, says of it."""
+
+    @property
+    def input_px(self) -> int:
+        """Side of the square."""
+
+    @property
+    def interpolation(self) -> str:
+        """``bicubic`` or ``bilinear``."""
+
+    @property
+    def resize(self) -> str:
+        """``shortest-edge-and-centre-crop`` or ``squash``."""
+
+
+# What the shortest edge may blow a picture up to before its middle is cut out.
+_MOST_PIXELS = 100_000_000
+
+
+def fit_picture(picture: NDArray[np.uint8], card: PictureRule) -> NDArray[np.uint8]:
     """``picture`` (h, w, 3) RGB resized and cropped to (input_px, input_px, 3) as the card says.
 
     ``shortest-edge-and-centre-crop`` is torchvision's Resize(input_px) and CenterCrop(input_px) to the pixel,
     ``squash`` its Resize((input_px, input_px)).
 
     Raises:
-        EncoderProblem: not an RGB picture of 8 bits, or one without pixels.
+        EncoderProblem: not an RGB picture of 8 bits, one without pixels, or one so narrow that it would explode.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise EncoderProblem(
@@ -40,12 +62,17 @@ def fit_picture(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uin
         new_width, new_height = size, int(size * height / width)
     else:
         new_width, new_height = int(size * width / height), size
+    if new_width * new_height > _MOST_PIXELS:
+        raise EncoderProblem(
+            f"A picture of {width} × {height} pixels is too narrow to be encoded.",
+            remedy="Crop the picture to the part that matters.",
+        )
     fitted = _resized(picture, new_width, new_height, card)
     top, left = round((new_height - size) / 2.0), round((new_width - size) / 2.0)
     return np.ascontiguousarray(fitted[top : top + size, left : left + size])
 
 
-def _resized(picture: NDArray[np.uint8], width: int, height: int, card: EncoderCard) -> NDArray[np.uint8]:
+def _resized(picture: NDArray[np.uint8], width: int, height: int, card: PictureRule) -> NDArray[np.uint8]:
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))

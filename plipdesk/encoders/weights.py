@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ from plipdesk.encoders.card import EncoderProblem, ModelFile
 if TYPE_CHECKING:
     import torch
 
+# Threads of one process share the name under which the memory of a check is written.
+_ONE_AT_A_TIME = threading.Lock()
 _REMEDY = "Import the model again, or install plipdesk again if it is the embedded one."
 
 
@@ -33,12 +37,13 @@ def verified_file(folder: Path, file: ModelFile) -> Path:
         raise EncoderProblem("A file of the model is missing.", path=path, remedy=_REMEDY) from error
     seen = {"path": str(path.absolute()), "bytes": state.st_size, "changed_ns": state.st_mtime_ns}
     memory = cache_folder() / "verified" / f"{file.sha256}.json"
-    if _recalled(memory) == seen:
-        return path
-    if sha256_of(path) != file.sha256:
-        raise EncoderProblem("A file of the model is not the one its card describes.", path=path, remedy=_REMEDY)
-    with atomic_write(memory) as stream:
-        stream.write(json.dumps(seen).encode())
+    with _ONE_AT_A_TIME:
+        if _recalled(memory) == seen:
+            return path
+        if sha256_of(path) != file.sha256:
+            raise EncoderProblem("A file of the model is not the one its card describes.", path=path, remedy=_REMEDY)
+        with atomic_write(memory) as stream:
+            stream.write(json.dumps(seen).encode())
     return path
 
 
@@ -49,19 +54,42 @@ def _recalled(memory: Path) -> object:
         return None
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All tensors of a safetensors file as numpy arrays; its declared sizes are checked before memory is taken.
+class TensorFile(Mapping[str, NDArray[Any]]):
+    """The tensors of a safetensors file by name, each read when it is asked for; close it, or use it in ``with``."""
 
-    Raises:
-        EncoderProblem: no safetensors file, or one whose header does not fit its length.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    def __init__(self, path: Path) -> None:
+        """Open ``path``; the sizes its header declares are checked against its length before memory is taken.
 
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, TypeError, KeyError) as error:
-        raise EncoderProblem(f"The weights cannot be read: {error}.", path=path, remedy=_REMEDY) from error
+        Raises:
+            EncoderProblem: no safetensors file, or one whose header does not fit its length.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            self._file = cast(Any, safe_open(path, framework="numpy"))
+            self._names = frozenset(self._file.keys())
+        except (SafetensorError, OSError) as error:
+            raise EncoderProblem(f"The weights cannot be read: {error}.", path=path, remedy=_REMEDY) from error
+        self._path = path
+
+    def __enter__(self) -> TensorFile:
+        self._file.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._file.__exit__(*reason)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        tensor: NDArray[Any] = self._file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
