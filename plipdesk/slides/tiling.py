@@ -21,6 +21,8 @@ from plipdesk.slides.tissue_detector import DETECTOR_VERSION
 EDGE_STRIP = 0.25
 # Patches finer than the slide by less than this are taken as they are; beyond the second they would be invented.
 NOTED_ENLARGEMENT, MAX_ENLARGEMENT = 1.02, 4.0
+# A downsample this near a whole number is one: over a patch of 512 pixels the rest is a twentieth of a pixel.
+WHOLE_WITHIN = 1e-4
 # A grid with more positions than this is a slip of the pen; a million patches are a large library.
 MAX_POSITIONS = 20_000_000
 # Patches are ordered by squares of this many grid positions, so that neighbours are read together.
@@ -133,8 +135,9 @@ def plan_tiling(info: SlideInfo, mask: TissueMask, settings: TilingSettings, *, 
             f"This would cut the slide into {across * down:,} patches.",
             remedy="Choose a smaller overlap or larger patches.",
         )
-    columns_px = _positions(info.width_px, size0_px, step0_px)
-    rows_px = _positions(info.height_px, size0_px, step0_px)
+    unit_px = _unit_px(size0_px / settings.patch_px)
+    columns_px = _positions(info.width_px, size0_px, step0_px, unit_px)
+    rows_px = _positions(info.height_px, size0_px, step0_px, unit_px)
     row, column = _where_tissue(mask, rows_px, columns_px, size0_px, settings.min_tissue)
     order = np.lexsort((column, row, column // NEIGHBOURS, row // NEIGHBOURS))
     return Tiling(settings, columns_px[column[order]], rows_px[row[order]], size0_px, tuple(notes))
@@ -146,12 +149,21 @@ def _count(side_px: int, size0_px: float, step0_px: float) -> int:
     return 1 + max(0, math.floor((side_px - size0_px) / step0_px + 1e-6))
 
 
-def _positions(side_px: int, size0_px: float, step0_px: float) -> NDArray[np.int32]:
+def _unit_px(downsample: float) -> int:
+    """What positions are multiples of: where patches take a whole number of level-0 pixels per pixel, that number.
+
+    Patches then lie on whole pixels of the level that is read, which need not be resampled.
+    """
+    whole = round(downsample)
+    return whole if whole >= 1 and abs(downsample / whole - 1) < WHOLE_WITHIN else 1
+
+
+def _positions(side_px: int, size0_px: float, step0_px: float, unit_px: int) -> NDArray[np.int32]:
     """Left (or top) edges int32 of the patches along one side of the slide."""
     if side_px < size0_px:
         return np.array([round((side_px - size0_px) / 2)], dtype=np.int32)
-    starts = np.rint(np.arange(_count(side_px, size0_px, step0_px)) * step0_px)
-    flush = math.floor(side_px - size0_px)
+    flush = math.floor((side_px - size0_px) / unit_px) * unit_px
+    starts = np.rint(np.arange(_count(side_px, size0_px, step0_px)) * (step0_px / unit_px)) * unit_px
     starts = np.minimum(starts, flush)
     if side_px - (starts[-1] + size0_px) >= EDGE_STRIP * size0_px:
         starts = np.append(starts, flush)
