@@ -86,6 +86,7 @@ def item_status(status: str) -> str:
 
 
 def runtime(name: str) -> str:
-    """The runtime that encodes, as the status bar shows it."""
-    known = {"onnx": _tr("ONNX Runtime (CPU)"), "torch": _tr("PyTorch")}
-    return known.get(name, name)
+    """The runtime and device that encode, as the status bar shows them: from ``onnx cpu`` or ``torch cuda:0``."""
+    kind, _, device = name.partition(" ")
+    known = {"onnx": "ONNX Runtime", "torch": "PyTorch"}.get(kind, kind)
+    return f"{known} ({device.upper() if device == 'cpu' else device})" if device else known

@@ -153,6 +153,7 @@ def test_a_slide_without_mpp_is_asked_about_once() -> None:
     missing = item("/in/a.tif", "skipped", reason=NO_MPP)
     assert lacks_mpp(missing)
     assert not lacks_mpp(item("/in/b.tif", "skipped", reason="Not a slide."))
+    assert not lacks_mpp(item("/in/c.tif", "skipped", reason="The slide has 29 µm per pixel, too coarse for patches."))
     assert questions.add(missing) is None
     assert questions.add(missing) is None
     assert len(questions.waiting) == 1

@@ -159,6 +159,19 @@ def test_unknown_mpp_is_asked_once_for_a_whole_folder(window: MainWindow, engine
     assert window.adding.dialog is None
 
 
+def test_what_was_skipped_before_is_not_asked_at_every_start(
+    make_window: MakeWindow, engine: FakeEngine, qtbot: Any
+) -> None:
+    engine.jobs = {1: job(1, "done")}
+    engine.items = {1: (item("/in/a.tif", "skipped", reason=MPP_UNKNOWN),)}
+    window = make_window()
+    panel = window.library_panel
+    qtbot.waitUntil(lambda: len(panel.model.entries) == 1)
+    assert window.adding.dialog is None
+    panel.view.setCurrentIndex(panel.model.index(0))
+    assert panel.tell_mpp.isVisible()
+
+
 def test_another_mpp_value_can_be_typed_or_the_question_put_off(
     window: MainWindow, engine: FakeEngine, qtbot: Any
 ) -> None:

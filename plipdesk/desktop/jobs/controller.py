@@ -22,7 +22,7 @@ class JobsController(QObject):
     progressed = Signal(int)
     """A job has come further (its id)."""
     item_done = Signal(object)
-    """A :class:`~plipdesk.catalogue.rows.JobItemRow` that ended just now, or before this window was opened."""
+    """A :class:`~plipdesk.catalogue.rows.JobItemRow` that ended just now."""
 
     def __init__(self, link: Link, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -60,8 +60,6 @@ class JobsController(QObject):
             for item in reply.items:
                 view.items[item.path] = item
             self.changed.emit(reply.job.job_id)
-            for item in reply.items:
-                self.item_done.emit(item)
 
     def _on_event(self, event: m.Message) -> None:
         if isinstance(event, m.JobChanged):
@@ -74,11 +72,16 @@ class JobsController(QObject):
             self._item(event.item)
 
     def _item(self, item: JobItemRow) -> None:
-        if self.state.put_item(item) is None:
-            self._link.ask(m.GetJob(item.job_id), self._on_reply)
+        if self.state.put_item(item) is not None:
+            self.changed.emit(item.job_id)
+            self.item_done.emit(item)
             return
-        self.changed.emit(item.job_id)
-        self.item_done.emit(item)
+
+        def known(reply: m.Message) -> None:
+            self._on_reply(reply)
+            self.item_done.emit(item)
+
+        self._link.ask(m.GetJob(item.job_id), known)
 
 
 def _note(progress: object) -> str:

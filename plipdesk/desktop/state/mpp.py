@@ -26,7 +26,7 @@ def lacks_mpp(item: JobItemRow) -> bool:
 def reason_lacks_mpp(reason: str | None, remedy: str | None) -> bool:
     """Whether a reason with its remedy says that µm per pixel are unknown."""
     said = f"{reason or ''} {remedy or ''}".lower()
-    return any(words in said for words in ("mpp", "micrometres a pixel", "per pixel"))
+    return any(words in said for words in ("micrometres a pixel", "the mpp", "--mpp"))
 
 
 @dataclass(frozen=True)
