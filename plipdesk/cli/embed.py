@@ -11,6 +11,7 @@ import typer
 from plipdesk.base.errors import UsageProblem
 from plipdesk.base.files import atomic_write
 from plipdesk.cli.commands import command
+from plipdesk.cli.places import absolute
 from plipdesk.cli.session import Session
 
 PICTURES_AT_ONCE = 64
@@ -47,10 +48,10 @@ def declare(app: typer.Typer) -> None:
                     some = [decode_picture(path) for path in pictures[first : first + PICTURES_AT_ONCE]]
                     batches.append(loaded.encode_pictures(some))
                 vectors = np.concatenate(batches)
-            with atomic_write(out.expanduser().absolute()) as stream:
+            with atomic_write(absolute(out)) as stream:
                 np.save(stream, vectors)
             document = {
-                "out": str(out.expanduser().absolute()), "shape": list(vectors.shape), "encoder": loaded.card.id,
+                "out": str(absolute(out)), "shape": list(vectors.shape), "encoder": loaded.card.id,
                 "fingerprint": loaded.fingerprint, "runtime": loaded.runtime,
             }  # fmt: skip
         finally:

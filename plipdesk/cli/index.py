@@ -10,6 +10,7 @@ import typer
 from plipdesk.base.errors import NotFound, UsageProblem
 from plipdesk.base.progress import Json
 from plipdesk.cli.commands import command
+from plipdesk.cli.places import absolute
 from plipdesk.cli.session import Session
 from plipdesk.cli.watching import follow_job
 
@@ -37,14 +38,14 @@ def declare(app: typer.Typer) -> None:
         recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders inside folders.")] = False,
     ) -> int:
         """Cut slides into patches and store what the encoder sees in them."""
-        there = [path.expanduser().absolute() for path in paths if path.expanduser().exists()]
-        missing = [path.expanduser().absolute() for path in paths if not path.expanduser().exists()]
+        there = [absolute(path) for path in paths if path.expanduser().exists()]
+        missing = [absolute(path) for path in paths if not path.expanduser().exists()]
         if not there:
             raise NotFound("This file or folder does not exist.", path=missing[0], remedy="Check the path.")
         if mpp is not None and not 0.01 <= mpp <= 100:
             raise UsageProblem(f"{mpp} is not a slide's MPP.", remedy="Give 0.01 to 100 µm per pixel with --mpp.")
         if tissue not in ("auto", "all"):
-            outlines = Path(tissue).expanduser().absolute()
+            outlines = absolute(Path(tissue))
             if not outlines.is_file():
                 raise NotFound("The file with tissue outlines does not exist.", path=outlines, remedy="Check --tissue.")
             tissue = str(outlines)

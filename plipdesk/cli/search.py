@@ -13,7 +13,7 @@ from plipdesk.base.geojson import read_outlines
 from plipdesk.base.geometry import Box
 from plipdesk.cli.asking import asks
 from plipdesk.cli.commands import group
-from plipdesk.cli.places import existing_file, slide_place
+from plipdesk.cli.places import absolute, existing_file, slide_place
 from plipdesk.search.query import PicturePart, RegionPart, SlidePart, TextPart
 
 app = group("Find patches that look like words, a region, a picture, a slide, or a mix of them.")
@@ -42,7 +42,7 @@ def region(
         area = Box.parse(box)
         return {"regions": (RegionPart(slide_place(slide), (area.x0_px, area.y0_px, area.width_px, area.height_px)),)}
     assert polygon is not None
-    outlines = read_outlines(polygon.expanduser().absolute())
+    outlines = read_outlines(absolute(polygon))
     return {"regions": tuple(RegionPart(slide_place(slide), polygon=outline.outer) for outline in outlines)}
 
 

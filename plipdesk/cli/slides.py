@@ -11,7 +11,7 @@ import typer
 from plipdesk.base.errors import NotFound, UsageProblem
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.cli.commands import command, group
-from plipdesk.cli.places import slide_place
+from plipdesk.cli.places import absolute, slide_place
 from plipdesk.cli.session import Session
 from plipdesk.engine import messages
 
@@ -86,7 +86,7 @@ def set_slide(
     message = messages.SetSlide(slide=slide_place(slide), case=case, stain=stain, organ=organ, name=name, mpp_um=mpp)
     _answer(session, message, "Changed.")
     if mpp is not None:
-        session.remark("Index the slide again, so that its patches are cut at the new scale.")
+        session.remark("If it is indexed already: remove it and index it again with --mpp, to cut it at the new scale.")
 
 
 @command(app, "relink")
@@ -94,9 +94,7 @@ def relink(
     session: Session, slide: SlideArgument, path: Annotated[Path, typer.Argument(help="Where the slide lies now.")]
 ) -> None:
     """Tell where a moved slide lies now."""
-    _answer(
-        session, messages.RelinkSlide(slide=slide_place(slide), path=str(path.expanduser().absolute())), "Relinked."
-    )
+    _answer(session, messages.RelinkSlide(slide=slide_place(slide), path=str(absolute(path))), "Relinked.")
 
 
 @command(app, "remove")
@@ -129,7 +127,7 @@ def _unindexed(path: Path) -> dict[str, Any]:
     from plipdesk.slides.fingerprint import fingerprint
     from plipdesk.slides.opening import open_slide
 
-    place = path.expanduser().absolute()
+    place = absolute(path)
     with open_slide(place) as reader:
         known = reader.info
     return {
