@@ -63,6 +63,10 @@ class LibraryModel(QAbstractListModel):
         """The row of a key, or -1."""
         return next((row for row, entry in enumerate(self.entries) if entry.key == key), -1)
 
+    def row_at(self, path: str) -> int:
+        """The row of a path, or -1."""
+        return next((row for row, entry in enumerate(self.entries) if entry.path == path), -1)
+
     def rowCount(self, parent: Index = _ROOT) -> int:  # noqa: N802
         """How many lines."""
         return 0 if parent.isValid() else len(self.entries)

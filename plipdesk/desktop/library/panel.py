@@ -121,7 +121,7 @@ class LibraryPanel(QWidget):
         controller.changed.connect(self._show)
         controller.collections_changed.connect(self._show_collections)
         jobs.progressed.connect(lambda job_id: self.model.show_share(job_id, jobs.state.views[job_id].share))
-        store.arrived.connect(lambda _: self.view.viewport().update())
+        store.arrived.connect(self._thumbnail_arrived)
         theme.changed.connect(self._dress)
         self._dress()
         self._show_collections()
@@ -222,6 +222,13 @@ class LibraryPanel(QWidget):
         self._current_key = key if row >= 0 else None
         self.count.setText(words.slides(sum(1 for entry in self.model.entries if entry.slide is not None)))
         self._show_trouble()
+
+    def _thumbnail_arrived(self, request: object) -> None:
+        """Draw again the one line that the thumbnail is of."""
+        if isinstance(request, m.ReadThumbnail):
+            row = self.model.row_at(request.path)
+            if row >= 0:
+                self.view.update(self.model.index(row))
 
     def _show_trouble(self) -> None:
         entry = self.current()

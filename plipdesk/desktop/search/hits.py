@@ -58,6 +58,10 @@ class HitModel(QAbstractListModel):
         """The hit at an index."""
         return self._hits[index.row()] if index.isValid() else None
 
+    def rows_at(self, path: str, x0_px: float, y0_px: float) -> list[int]:
+        """The rows of the hits at a place of a slide."""
+        return [row for row, hit in enumerate(self._hits) if (hit.path, hit.x0_px, hit.y0_px) == (path, x0_px, y0_px)]
+
     def rowCount(self, parent: Index = _ROOT) -> int:  # noqa: N802
         """How many hits."""
         return 0 if parent.isValid() else len(self._hits)

@@ -121,7 +121,7 @@ class ResultsPanel(QWidget):
         column.addLayout(head)
         column.addWidget(self.notes)
         column.addLayout(self._stack, 1)
-        store.arrived.connect(lambda _: self.view.viewport().update())
+        store.arrived.connect(self._picture_arrived)
         theme.changed.connect(lambda: self.view.viewport().update())
         controller.started.connect(self._show)
         controller.answered.connect(self._answered)
@@ -140,6 +140,12 @@ class ResultsPanel(QWidget):
         if phase != self._index:
             self._index = phase
             self._show_waiting()
+
+    def _picture_arrived(self, request: object) -> None:
+        """Draw again the one hit that the picture is of."""
+        if isinstance(request, m.ReadRegion):
+            for row in self.model.rows_at(request.path, request.x0_px, request.y0_px):
+                self.view.update(self.model.index(row))
 
     def _answered(self) -> None:
         result = self._controller.result
