@@ -50,8 +50,11 @@ class StatusLine(QWidget):
     def show_jobs(self, jobs: JobsState) -> None:
         """The job in work, in a few words."""
         view, active = jobs.running(), jobs.active()
-        if view is None:
-            text = self.tr("{n} jobs waiting").format(n=len(active)) if active else self.tr("No jobs")
+        paused = sum(1 for known in jobs.views.values() if known.job.state == "paused")
+        if view is None and active:
+            text = self.tr("Jobs waiting: {n}").format(n=len(active))
+        elif view is None:
+            text = self.tr("Jobs paused: {n}").format(n=paused) if paused else self.tr("No jobs")
         else:
             share = "" if view.share is None else f" {round(100 * view.share)} %"
             left = "" if view.progress is None else words.remaining(view.progress.remaining_s)

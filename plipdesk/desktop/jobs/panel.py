@@ -24,6 +24,8 @@ from plipdesk.desktop.theme import Theme
 JOB_ROLE = Qt.ItemDataRole.UserRole
 SHARE_ROLE = Qt.ItemDataRole.UserRole + 1
 NAME, STATE, PROGRESS, RATE, LEFT = range(5)
+LINES = 11
+"""Height of the panel when it first comes up, in lines of text."""
 ITEMS_SHOWN = 500
 """More lines of trouble than anybody reads are counted, not listed."""
 
@@ -63,6 +65,7 @@ class JobPanel(QWidget):
         self._rows: dict[int, QTreeWidgetItem] = {}
         self._items_shown: dict[int, list[JobItemRow]] = {}
         self.tree = QTreeWidget()
+        self.tree.setMinimumHeight(self.fontMetrics().height() * 4)
         self.tree.setHeaderLabels(
             [self.tr("Job"), self.tr("State"), self.tr("Progress"), self.tr("Speed"), self.tr("Time left")]
         )
@@ -97,6 +100,10 @@ class JobPanel(QWidget):
         theme.changed.connect(self._dress)
         self._dress()
         self._show_actions()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """A few jobs: the hits need the room."""
+        return QSize(600, self.fontMetrics().height() * LINES)
 
     def action(self, name: Action) -> QAction:
         """The action that orders the chosen job to do something."""

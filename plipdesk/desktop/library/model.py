@@ -180,7 +180,7 @@ class LibraryDelegate(QStyledItemDelegate):
     def _draw_thumbnail(self, painter: QPainter, frame: QRect, entry: Entry) -> None:
         ratio = painter.device().devicePixelRatio()
         pixmap = None
-        if entry.slide is not None:
+        if entry.state != "failed":
             pixmap = self._store.picture(m.ReadThumbnail(entry.path, round(THUMBNAIL_PX * ratio)))
         if pixmap is None:
             painter.setPen(Qt.PenStyle.NoPen)
