@@ -15,6 +15,7 @@ class EventHub:
     """Takes events from any thread; hands them to ``deliver``, those of one subject no faster than ``interval_s``.
 
     Of two events of a subject within one interval the later is delivered; of :class:`SlidesChanged` the union.
+    ``unforeseen`` is told of what goes wrong while an event is made or delivered.
     """
 
     def __init__(
@@ -23,8 +24,10 @@ class EventHub:
         *,
         interval_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
+        unforeseen: Callable[[BaseException], object] = lambda _: None,
     ) -> None:
         self._deliver = deliver
+        self._unforeseen = unforeseen
         self._interval_s = interval_s
         self._clock = clock
         self._changed = threading.Condition()
@@ -70,7 +73,10 @@ class EventHub:
                     self._changed.wait(self._pause_s())
                     due = self._due()
             for event in due:
-                self._deliver(event if isinstance(event, Message) else event())
+                try:
+                    self._deliver(event if isinstance(event, Message) else event())
+                except Exception as error:  # noqa: BLE001  one event that cannot be made must not end all others
+                    self._unforeseen(error)
 
     def _due(self) -> list[Message | Callable[[], Message]]:
         now = self._clock()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from plipdesk.base.errors import UsageProblem
+from plipdesk.base.errors import EnvironmentProblem, UsageProblem
 from plipdesk.base.progress import Json, Progress
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import JobItemRow, JobRow
@@ -87,6 +87,8 @@ class JobDesk:
         self._lock = threading.RLock()
         self._running: dict[int, _Running] = {}
         self._waiting: list[_Waiting] = []
+        self._stranded: list[tuple[_Running, Death]] = []
+        self._asked_s = clock()
 
     # --- a person's side ----------------------------------------------------------------------------------------------
 
@@ -152,7 +154,12 @@ class JobDesk:
         with self._lock:
             while self._waiting:
                 waiting = self._waiting[0]
-                job = self._jobs.lease(waiting.kinds, f"worker {waiting.peer.pid}")
+                try:
+                    job = self._jobs.lease(waiting.kinds, f"worker {waiting.peer.pid}")
+                except EnvironmentProblem as problem:
+                    # The disk is full, perhaps: the worker goes on waiting, and tidy() tries again.
+                    _LOG.warning("no job can be leased: %s", problem.message)
+                    return
                 if job is None:
                     return
                 self._waiting.pop(0)
@@ -176,8 +183,14 @@ class JobDesk:
                 self._tell(running.job, progress)
             if now - running.saved_s >= _SAVE_PROGRESS_S:
                 running.saved_s = now
-                self._jobs.heartbeat(job_id, running.progress)
+                self._save_progress(running)
             return Orders(running.stop)
+
+    def _save_progress(self, running: _Running) -> None:
+        try:
+            self._jobs.heartbeat(running.job.job_id, running.progress)
+        except EnvironmentProblem as problem:
+            _LOG.warning("progress cannot be saved: %s", problem.message)
 
     def begin(self, peer: Peer, job_id: int, path: str) -> None:
         """An item is in work from now on."""
@@ -211,8 +224,7 @@ class JobDesk:
         """A worker has ended its job, or gives it back."""
         with self._lock:
             running = self._of(peer, message.job_id)
-            if running.progress is not None:
-                self._jobs.heartbeat(message.job_id, running.progress)
+            self._save_progress(running)
             if message.state == "queued":
                 job = self._jobs.put_back(message.job_id)
             else:
@@ -241,19 +253,38 @@ class JobDesk:
             self._waiting = [waiting for waiting in self._waiting if waiting.peer.child != child]
             lost = [running for running in self._running.values() if running.peer.child == child]
             for running in lost:
-                job_id = running.job.job_id
-                if running.in_work and death != "ended":
-                    self._blame(running, death)
-                del self._running[job_id]
-                if running.progress is not None:
-                    self._jobs.heartbeat(job_id, running.progress)
-                self._tell(self._jobs.put_back(job_id), running.progress)
+                del self._running[running.job.job_id]
+                self._stranded.append((running, death))
+            self._put_back_stranded()
             self.dispatch()
             return bool(lost)
 
+    def tidy(self) -> None:
+        """Try again what could not be written down before; called now and then."""
+        with self._lock:
+            self._put_back_stranded()
+            self.dispatch()
+
+    def _put_back_stranded(self) -> None:
+        stranded, self._stranded = self._stranded, []
+        for running, death in stranded:
+            try:
+                if running.in_work and death != "ended":
+                    self._blame(running, death)
+                    running.in_work.clear()
+                job = self._jobs.put_back(running.job.job_id)
+            except EnvironmentProblem as problem:
+                _LOG.warning("a job cannot be put back: %s", problem.message)
+                self._stranded.append((running, death))
+            else:
+                self._save_progress(running)
+                self._tell(job, running.progress)
+
     def _blame(self, running: _Running, death: Death) -> None:
         deaths = _deaths(running.job)
-        for path in sorted(running.in_work):
+        # A commit may have come through just before the worker died.
+        ended = {item.path for item in self._jobs.items(running.job.job_id)}
+        for path in sorted(running.in_work - ended):
             crashed, killed = deaths.get(path, (0, 0))
             crashed, killed = (crashed + 1, killed) if death == "crashed" else (crashed, killed + 1)
             deaths[path] = (crashed, killed)
@@ -267,9 +298,14 @@ class JobDesk:
         _LOG.warning("a worker %s with %d items in work", death, len(running.in_work))
 
     def silent_workers(self) -> list[int]:
-        """The children that hold a job and have said nothing for too long."""
+        """The children that hold a job and have said nothing for too long; to be asked every few seconds."""
         with self._lock:
             now = self._clock()
+            if now - self._asked_s > SILENT_S / 4:
+                # This process slept, too: the machine was suspended. Workers get the time to wake up.
+                for running in self._running.values():
+                    running.heard_s = now
+            self._asked_s = now
             return [running.peer.child for running in self._running.values() if now - running.heard_s > SILENT_S]
 
     def recover(self) -> None:

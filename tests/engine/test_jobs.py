@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from plipdesk.base.errors import UsageProblem
+from plipdesk.base.files import DiskFull
 from plipdesk.base.paths import Workspace
 from plipdesk.base.progress import Progress
 from plipdesk.catalogue.catalogue import Catalogue
@@ -213,16 +214,31 @@ def test_retry_forgives_crashes(world: World) -> None:
     assert world.desk.get(job.job_id).items == ()
 
 
+def _seconds_pass(world: World, seconds: int) -> list[int]:
+    """The engine looks after its workers every five seconds."""
+    silent: list[int] = []
+    for _ in range(0, seconds, 5):
+        world.now_s += 5
+        silent = world.desk.silent_workers()
+    return silent
+
+
 def test_a_silent_worker_is_found(world: World) -> None:
     job = world.desk.submit("index", {}, 0).job
     worker = world.worker()
-    world.now_s = SILENT_S - 1
-    assert world.desk.silent_workers() == []
+    assert _seconds_pass(world, int(SILENT_S)) == []
     world.desk.progress(worker, job.job_id, None)  # type: ignore[arg-type]
-    world.now_s = 2 * SILENT_S - 2
-    assert world.desk.silent_workers() == []
-    world.now_s = 2 * SILENT_S
-    assert world.desk.silent_workers() == [worker.child]
+    assert _seconds_pass(world, int(SILENT_S)) == []
+    assert _seconds_pass(world, 5) == [worker.child]
+
+
+def test_a_suspended_machine_makes_no_worker_silent(world: World) -> None:
+    world.desk.submit("index", {}, 0)
+    worker = world.worker()
+    assert _seconds_pass(world, 30) == []
+    world.now_s += 3600
+    assert _seconds_pass(world, int(SILENT_S)) == []
+    assert _seconds_pass(world, 10) == [worker.child]
 
 
 def test_after_an_engines_death_running_jobs_go_on(world: World) -> None:
@@ -233,6 +249,27 @@ def test_after_an_engines_death_running_jobs_go_on(world: World) -> None:
     assert again.wanted == 1
     assert _leased(again.worker()).job.job_id == job.job_id
     again.hub.close()
+
+
+def test_what_a_full_disk_does_not_take_is_written_down_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = world.desk.submit("index", {}, 0).job
+    worker = world.worker()
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskFull("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.catalogue.jobs, "put_back", full)
+        patch.setattr(world.catalogue.jobs, "heartbeat", full)
+        world.now_s = 10.0
+        assert world.desk.progress(worker, job.job_id, Progress(1, 2, "patches")) == Orders("no")  # type: ignore[arg-type]
+        world.desk.died(worker.child, "crashed")
+        world.desk.tidy()
+        patch.setattr(world.catalogue.jobs, "lease", full)
+        waiting = world.worker()
+        assert waiting.replies == []
+    world.desk.tidy()
+    assert _leased(waiting).job.job_id == job.job_id
 
 
 def test_when_no_worker_can_be_started_what_waits_fails_in_words(world: World) -> None:

@@ -1,0 +1,190 @@
+"""Answering a window's reads: few open slides, few threads, and what nobody waits for any more is not read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plipdesk.base.errors import Bug, UsageProblem
+from plipdesk.engine import messages as m
+from plipdesk.engine.server import Peer, in_words
+from plipdesk.slides.opening import open_slide
+from plipdesk.slides.patches import read_scaled
+from plipdesk.slides.protocol import SlideReader
+
+OPEN_SLIDES = 8
+MAX_PICTURE_PX = 16 * 1024 * 1024
+"""Pixels of the largest picture that is sent at once: 48 MiB, which fits into one frame."""
+_Key = tuple[str, float | None, int, int]
+
+
+@dataclass
+class _Held:
+    reader: SlideReader
+    users: int = 0
+    dropped: bool = False
+
+
+class OpenSlides:
+    """The slides that were looked at last, kept open. Thread-safe; a file that changed is opened anew."""
+
+    def __init__(self, keep: int = OPEN_SLIDES) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._held: OrderedDict[_Key, _Held] = OrderedDict()
+
+    @contextlib.contextmanager
+    def lent(self, path: str, mpp_um: float | None = None) -> Iterator[SlideReader]:
+        """An open slide, which stays open at least until it is given back.
+
+        Raises:
+            SlideProblem: it cannot be opened.
+        """
+        held = self._take(path, mpp_um)
+        try:
+            yield held.reader
+        finally:
+            with self._lock:
+                held.users -= 1
+                done = held.dropped and held.users == 0
+            if done:
+                held.reader.close()
+
+    def _take(self, path: str, mpp_um: float | None) -> _Held:
+        key = _key(path, mpp_um)
+        with self._lock:
+            held = self._held.get(key)
+            if held is not None:
+                held.users += 1
+                self._held.move_to_end(key)
+                return held
+        # Opening may take a second; meanwhile other slides go on. Two that open the same one: the later is kept.
+        held = _Held(open_slide(Path(path), mpp_um=mpp_um), users=1)
+        with self._lock:
+            surplus = [self._held.pop(key)] if key in self._held else []
+            self._held[key] = held
+            while len(self._held) > self._keep:
+                surplus.append(self._held.popitem(last=False)[1])
+            for old in surplus:
+                old.dropped = True
+            idle = [old for old in surplus if old.users == 0]
+        for old in idle:
+            old.reader.close()
+        return held
+
+    def close(self) -> None:
+        """Close every slide that is not in use."""
+        with self._lock:
+            held = list(self._held.values())
+            self._held.clear()
+            for each in held:
+                each.dropped = True
+            idle = [each for each in held if each.users == 0]
+        for each in idle:
+            each.reader.close()
+
+
+def _key(path: str, mpp_um: float | None) -> _Key:
+    try:
+        file = Path(path).stat()
+    except OSError:
+        return (path, mpp_um, 0, 0)
+    return (path, mpp_um, file.st_size, file.st_mtime_ns)
+
+
+class ViewingService:
+    """The reader process as windows see it."""
+
+    def __init__(self, *, threads: int, unforeseen: Callable[[BaseException], Bug]) -> None:
+        self._slides = OpenSlides()
+        self._unforeseen = unforeseen
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="view")
+        self._generation: dict[int, int] = {}
+
+    def welcome(self, _peer: Peer) -> m.Message:
+        """Let a window in."""
+        return m.Welcome(version=m.PROTOCOL_VERSION, engine_pid=os.getpid(), workspace="")
+
+    def gone(self, peer: Peer) -> None:
+        """A window is gone: what it asked for is not read."""
+        self._generation[peer.number] = -1
+
+    def answer(self, peer: Peer, request_id: int, message: m.Message) -> m.Message | None:
+        """Queue a read; the reply comes later."""
+        work: Callable[[], m.Message]
+        match message:
+            case m.OpenSlide():
+                work = partial(self._open, message)
+            case m.ReadRegion():
+                self._generation[peer.number] = max(self._generation.get(peer.number, 0), message.generation)
+                work = partial(self._region, peer, message)
+            case m.ReadThumbnail():
+                work = partial(self._thumbnail, message)
+            case _:
+                raise UsageProblem(f"The reader cannot be asked for {type(message).__name__}.")
+        self._pool.submit(self._reply, peer, request_id, work)
+        return None
+
+    def _reply(self, peer: Peer, request_id: int, work: Callable[[], m.Message]) -> None:
+        reply = in_words(work, self._unforeseen)
+        assert reply is not None
+        peer.reply(request_id, reply)
+
+    def _open(self, asked: m.OpenSlide) -> m.Message:
+        with self._slides.lent(asked.path, asked.mpp_um) as reader:
+            info = reader.info
+        return m.SlideOpened(
+            path=asked.path,
+            width_px=info.width_px,
+            height_px=info.height_px,
+            levels=tuple(m.LevelSize(level.width_px, level.height_px, level.downsample) for level in info.levels),
+            mpp_um=info.mpp_um,
+            mpp_source=info.mpp_source,
+            objective_power=info.objective_power,
+            notes=info.notes,
+        )
+
+    def _region(self, peer: Peer, asked: m.ReadRegion) -> m.Message:
+        if asked.generation != self._generation.get(peer.number, 0):
+            return m.Pixels(0, 0, b"")
+        _check_size(asked.width_px, asked.height_px)
+        with self._slides.lent(asked.path) as reader:
+            pixels = read_scaled(
+                reader,
+                asked.x0_px,
+                asked.y0_px,
+                asked.width0_px,
+                asked.height0_px,
+                asked.width_px,
+                asked.height_px,
+            )
+        return _pixels(pixels)
+
+    def _thumbnail(self, asked: m.ReadThumbnail) -> m.Message:
+        _check_size(asked.max_px, asked.max_px)
+        with self._slides.lent(asked.path) as reader:
+            return _pixels(reader.thumbnail(asked.max_px))
+
+    def close(self) -> None:
+        """Read no more."""
+        self._pool.shutdown(cancel_futures=True)
+        self._slides.close()
+
+
+def _check_size(width_px: int, height_px: int) -> None:
+    if width_px < 1 or height_px < 1 or width_px * height_px > MAX_PICTURE_PX:
+        raise UsageProblem(f"A picture of {width_px} × {height_px} pixels cannot be sent.")
+
+
+def _pixels(pixels: NDArray[np.uint8]) -> m.Pixels:
+    return m.Pixels(width_px=pixels.shape[1], height_px=pixels.shape[0], rgb=pixels.tobytes())
