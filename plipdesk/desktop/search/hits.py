@@ -180,7 +180,7 @@ class HitDelegate(QStyledItemDelegate):
         score = score_text(hit.score)
         baseline = top + metrics.height() + metrics.ascent()
         room = frame.width() - metrics.horizontalAdvance(score) - 8
-        painter.drawText(
-            QPointF(frame.left(), baseline), metrics.elidedText(percentile, Qt.TextElideMode.ElideRight, room)
-        )
+        if metrics.horizontalAdvance(percentile) > room:
+            percentile = self.tr("P {p}").format(p=percentile_text(hit.percentile))
+        painter.drawText(QPointF(frame.left(), baseline), percentile)
         painter.drawText(QPointF(frame.left() + frame.width() - metrics.horizontalAdvance(score), baseline), score)

@@ -29,7 +29,8 @@ from plipdesk.desktop.theme import Theme
 from plipdesk.engine import messages as m
 from plipdesk.search.query import Hit, RegionPart, SearchResult
 
-LEAST_SIDE_PX = 150
+USUAL_SIDE_PX, LEAST_SIDE_PX = 150, 120
+"""Of a picture; the least only so that two fit side by side into a narrow window."""
 
 
 class HitView(QListView):
@@ -53,8 +54,9 @@ class HitView(QListView):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Choose the size of the pictures."""
         width = self.viewport().width() - 2
-        least = max(LEAST_SIDE_PX, self.fontMetrics().averageCharWidth() * 22)
-        columns = max(1, width // (least + 12))
+        letter = self.fontMetrics().averageCharWidth()
+        usual, least = max(USUAL_SIDE_PX, 22 * letter), max(LEAST_SIDE_PX, 16 * letter)
+        columns = max(1, width // (usual + 12), min(2, width // (least + 12)))
         self._delegate.side_px = max(60, width // columns - 12)
         self.setGridSize(QSize(width // columns, self._delegate.cell_size(self.font()).height()))
         super().resizeEvent(event)

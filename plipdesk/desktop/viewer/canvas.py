@@ -327,6 +327,7 @@ class SlideCanvas(QWidget):
         return QRectF(x, y, round(right * ratio) - x, round(bottom * ratio) - y)
 
     def _place_children(self) -> None:
+        self.overview.fit_into(self.width(), self.height())
         self.overview.move(
             self.width() - self.overview.width() - MARGIN_PX, self.height() - self.overview.height() - MARGIN_PX
         )

@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QWidget
 from plipdesk.desktop.viewer.camera import Rect
 
 LONGER_SIDE_PX = 150
+SHARE = 0.4
+"""Of the canvas's shorter side, at most."""
 
 
 class Overview(QWidget):
@@ -29,11 +31,13 @@ class Overview(QWidget):
         """Another slide, of which there is no picture yet."""
         self._slide = (width0_px, height0_px)
         self._pixmap = None
-        longer = max(width0_px, height0_px)
-        size = QSize(
-            max(24, round(LONGER_SIDE_PX * width0_px / longer)), max(24, round(LONGER_SIDE_PX * height0_px / longer))
-        )
-        self.resize(size)
+
+    def fit_into(self, width_px: int, height_px: int) -> None:
+        """Take no more than a corner of a canvas of this size."""
+        width0_px, height0_px = self._slide
+        longer_px = min(LONGER_SIDE_PX, SHARE * min(width_px, height_px))
+        scale = longer_px / max(width0_px, height0_px)
+        self.resize(QSize(max(24, round(scale * width0_px)), max(24, round(scale * height0_px))))
 
     def set_pixmap(self, pixmap: QPixmap | None) -> None:
         """The picture of the whole slide."""
