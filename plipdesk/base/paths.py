@@ -51,6 +51,11 @@ class Workspace:
         return self.root / "masks"
 
     @property
+    def runs(self) -> Path:
+        """Folder of training and evaluation runs."""
+        return self.root / "runs"
+
+    @property
     def run(self) -> Path:
         """Folder of the living engine: lock, address, logs."""
         return self.root / "run"

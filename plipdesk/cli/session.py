@@ -14,6 +14,7 @@ from plipdesk.base.progress import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from plipdesk.catalogue.catalogue import Catalogue
     from plipdesk.engine.client import EngineClient
@@ -47,11 +48,28 @@ class Session:
         if not self.quiet:
             (sys.stderr if self.as_json else sys.stdout).write(text + "\n")
 
-    def console(self) -> Console:
+    def _console(self) -> Console:
         """Where progress is drawn: always stderr, silent with ``--quiet``."""
         from rich.console import Console
 
         return Console(stderr=True, quiet=self.quiet)
+
+    def progress_bar(self) -> Progress:
+        """A bar on stderr with a field ``unit``, gone when it is done."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"), TimeRemainingColumn(),
+        )  # fmt: skip
+        return Progress(*columns, console=self._console(), transient=True)
 
     def table(self) -> Console:
         """Where tables for people are drawn: stdout."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import queue
 from collections.abc import Mapping
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
 from plipdesk.base.errors import Cancelled, EnvironmentProblem, NotFound
 from plipdesk.base.progress import Json
 from plipdesk.catalogue.rows import JobItemRow, JobRow
@@ -64,11 +62,7 @@ def _watch(engine: EngineClient) -> queue.Queue[messages.Message | None]:
 def _until_ended(
     session: Session, engine: EngineClient, seen: queue.Queue[messages.Message | None], job_id: int
 ) -> JobRow:
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=session.console(), transient=True) as bar:
+    with session.progress_bar() as bar:
         task = bar.add_task("waiting", total=None, unit="")
         reply = engine.request(messages.GetJob(job_id=job_id))
         assert isinstance(reply, messages.JobReply)
