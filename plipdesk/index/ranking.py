@@ -49,12 +49,14 @@ class Best:
         self.numbers = np.concatenate([self.numbers, numbers], axis=1)
         self.scores = np.concatenate([self.scores, scores], axis=1)
         if self.scores.shape[1] > 4 * self.keep:
-            self._shrink()
+            self.shrink()
 
-    def _shrink(self) -> None:
-        top = np.argpartition(self.scores, -self.keep, axis=1)[:, -self.keep :]
-        self.scores = np.take_along_axis(self.scores, top, axis=1)
-        self.numbers = np.take_along_axis(self.numbers, top, axis=1)
+    def shrink(self) -> None:
+        """Forget all but the best ``keep`` of each query."""
+        if self.scores.shape[1] > self.keep:
+            top = np.argpartition(self.scores, -self.keep, axis=1)[:, -self.keep :]
+            self.scores = np.take_along_axis(self.scores, top, axis=1)
+            self.numbers = np.take_along_axis(self.numbers, top, axis=1)
 
     def ordered(self) -> tuple[Numbers, Float32s]:
         """Numbers and scores (q, keep), best first, of equal scores the smaller number first; padded with −1."""
@@ -80,7 +82,7 @@ def best_rows(
     else:
         candidates = _Candidates(len(queries), wanted)
         exactly = candidates.gather(view, queries, mask, count, settings)
-        exactly = np.union1d(exactly, candidates.numbers())
+        exactly = ascending(np.concatenate([exactly, candidates.numbers()]))
     for numbers, vectors in view.blocks(exactly):
         best.offer(numbers, queries @ vectors.T)
     return best.ordered()
@@ -95,12 +97,11 @@ class _Candidates:
 
     def numbers(self) -> Numbers:
         """The candidates of all queries together, ascending."""
-        numbers, _ = self._best.ordered()
-        found = np.unique(numbers)
-        return found[found >= 0]
+        self._best.shrink()
+        return ascending(self._best.numbers.ravel())
 
     def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, settings: IndexSettings) -> Numbers:
-        """Collect candidates; returns the numbers, ascending, of rows that only an exact scan can judge."""
+        """Collect candidates; returns the numbers of rows that only an exact scan can judge."""
         several = len(view.segments) > 1 and self._wanted <= settings.candidates
         asked = settings.segment_candidates if several else self._wanted
         share = count / view.rows
@@ -114,7 +115,7 @@ class _Candidates:
             if narrow or not self._ask(segment, covered, queries, mask, asked):
                 labels = np.flatnonzero(_allows(segment.number_of_label[:covered], mask))
                 exactly.append(self._scan(segment, queries, labels))
-        return np.sort(np.concatenate(exactly))
+        return np.concatenate(exactly)
 
     def _ask(self, view: SegmentView, covered: int, queries: Float32s, mask: Mask | None, asked: int) -> bool:
         """Candidates from the graph; False where a scan is due because too few of them may answer."""
@@ -155,6 +156,12 @@ class _Candidates:
 def _products(vectors: Float32s, laid: Float32s) -> tuple[Float32s, Float32s]:
     """Inner products (q, n) with the projected queries, and squared lengths (n,) of the projected vectors."""
     return laid @ vectors.T, np.einsum("nd,nd->n", vectors, vectors)
+
+
+def ascending(numbers: Numbers) -> Numbers:
+    """The different numbers from 0 on, ascending (numpy's ``unique`` takes several times as long)."""
+    found = np.sort(numbers)
+    return found[(found >= 0) & np.diff(found, prepend=-1).astype(bool)]
 
 
 def _allows(numbers: Numbers, mask: Mask | None) -> Mask:

@@ -44,11 +44,11 @@ class IndexSettings:
     segment_rows: int = 1 << 18
     graph_from_rows: int = 20_000
     """Below this many rows an exact scan is quicker than it takes to notice."""
-    fold_from_rows: int = 4096
+    fold_from_rows: int = 512
     """The tail is folded into a graph once it is this long."""
     candidates: int = 400
     """Candidates that are re-ranked exactly; text queries need more than image queries."""
-    segment_candidates: int = 256
+    segment_candidates: int = 192
     """Candidates asked of each graph where there are several."""
     sample_rows: int = 20_000
     """Vectors that a projection is fitted to."""

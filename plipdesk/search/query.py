@@ -39,6 +39,8 @@ class PicturePart:
     content: bytes | None = None
     mpp_um: float | None = None
     weight: float = 1.0
+    combine: Combine = "max"
+    """Of a picture that shows several patches."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""Rows of the catalogue beside the vectors of one encoder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plipdesk.catalogue.catalogue import Catalogue
+from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
+from plipdesk.index.selection import RowSelection
+
+
+class Library:
+    """What the catalogue says about the parts of an index. Thread-safe.
+
+    Embeddings never change once committed, so they are remembered; slides are asked for each time, since people edit
+    what is said about them.
+    """
+
+    def __init__(self, catalogue: Catalogue, encoder_fingerprint: str) -> None:
+        self._catalogue = catalogue
+        self._encoder_fingerprint = encoder_fingerprint
+        self._lock = threading.Lock()
+        self._rows: dict[int, EmbeddingRow] = {}
+        self._counted: tuple[NDArray[np.int64], int] | None = None
+
+    def embeddings(self, part_ids: Iterable[int]) -> dict[int, EmbeddingRow]:
+        """The rows of parts by id; one that is no longer committed may be among them, its slide is not."""
+        wanted = set(part_ids)
+        with self._lock:
+            if not wanted <= self._rows.keys():
+                self._rows = {
+                    row.embedding_id: row for row in self._catalogue.embeddings.select(self._encoder_fingerprint)
+                }
+            return {part_id: self._rows[part_id] for part_id in wanted if part_id in self._rows}
+
+    def of_slide(self, slide_id: str, patch_mpp_um: tuple[float, ...] = ()) -> list[EmbeddingRow]:
+        """The embeddings of one slide."""
+        return self._catalogue.embeddings.select(
+            self._encoder_fingerprint, SlideFilter(slide_ids=(slide_id,)), patch_mpp_um
+        )
+
+    def slides(self, slide_ids: Iterable[str]) -> dict[str, SlideRow]:
+        """Slides by id; those that are gone are left out."""
+        wanted = tuple(sorted(set(slide_ids)))
+        if not wanted:
+            return {}
+        return {row.slide_id: row for row in self._catalogue.slides.select(SlideFilter(slide_ids=wanted))}
+
+    def allowed(
+        self, filters: SlideFilter, patch_mpp_um: tuple[float, ...]
+    ) -> tuple[RowSelection, dict[int, EmbeddingRow]] | None:
+        """The parts that pass the filters; None where there is no filter."""
+        if filters == SlideFilter() and not patch_mpp_um:
+            return None
+        rows = {
+            row.embedding_id: row
+            for row in self._catalogue.embeddings.select(self._encoder_fingerprint, filters, patch_mpp_um)
+        }
+        return RowSelection(parts=frozenset(rows)), rows
+
+    def slide_count(self, part_ids: NDArray[np.int64]) -> int:
+        """How many slides the parts of an index belong to; ``part_ids`` is remembered by identity."""
+        counted = self._counted
+        if counted is None or counted[0] is not part_ids:
+            rows = self.embeddings(part_ids.tolist())
+            counted = (part_ids, len({row.slide_id for row in rows.values()}))
+            self._counted = counted
+        return counted[1]
