@@ -32,10 +32,12 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of two things that were timed in turns."""
+    """Wall seconds of two things that were timed in turns, and the processor seconds this process spent on them."""
 
     first_s: tuple[float, ...]
     second_s: tuple[float, ...]
+    first_cpu_s: tuple[float, ...]
+    second_cpu_s: tuple[float, ...]
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -45,10 +47,12 @@ class Pairs:
     def document(self, *, items: int = 1, names: tuple[str, str] = ("first", "second")) -> dict[str, Any]:
         """Medians, quartiles of the ratio, and rates for ``items`` done by each call."""
         low, middle, high = statistics.quantiles(self.ratios, n=4)
+        cpu_ratios = [first / second for first, second in zip(self.first_cpu_s, self.second_cpu_s, strict=True)]
         return {
             "pairs": len(self.ratios),
             "ratio_median": round(middle, 3),
             "ratio_quartiles": [round(low, 3), round(high, 3)],
+            "cpu_time_ratio_median": round(statistics.median(cpu_ratios), 3),
             f"{names[0]}_per_s": round(items / statistics.median(self.first_s), 2),
             f"{names[1]}_per_s": round(items / statistics.median(self.second_s), 2),
         }
@@ -61,20 +65,39 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def in_pairs(first: Callable[[], object], second: Callable[[], object], *, pairs: int = 10, warm_up: int = 1) -> Pairs:
-    """Time two calls in turns, each leading every other pair, after ``warm_up`` calls of each that do not count."""
+def in_pairs(
+    first: Callable[[], object],
+    second: Callable[[], object],
+    *,
+    pairs: int = 10,
+    warm_up: int = 1,
+    between: Callable[[], object] | None = None,
+) -> Pairs:
+    """Time two calls in turns, each leading every other pair, after ``warm_up`` calls of each that do not count.
+
+    ``between`` is called before each pair, untimed: a third measurement under the same circumstances.
+    """
     for _ in range(warm_up):
         first()
         second()
-    taken: tuple[list[float], list[float]] = ([], [])
+    taken: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     for turn in range(pairs):
+        if between is not None:
+            between()
         if turn % 2 == 0:
-            taken[0].append(seconds(first))
-            taken[1].append(seconds(second))
+            taken[0].append(_both_seconds(first))
+            taken[1].append(_both_seconds(second))
         else:
-            taken[1].append(seconds(second))
-            taken[0].append(seconds(first))
-    return Pairs(tuple(taken[0]), tuple(taken[1]))
+            taken[1].append(_both_seconds(second))
+            taken[0].append(_both_seconds(first))
+    (first_s, first_cpu_s), (second_s, second_cpu_s) = (tuple(zip(*times, strict=True)) for times in taken)
+    return Pairs(first_s, second_s, first_cpu_s, second_cpu_s)
+
+
+def _both_seconds(call: Callable[[], object]) -> tuple[float, float]:
+    cpu_s = time.process_time()
+    wall_s = seconds(call)
+    return wall_s, time.process_time() - cpu_s
 
 
 def percentile(values: Sequence[float], share: float) -> float:

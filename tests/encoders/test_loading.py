@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import struct
 from pathlib import Path
@@ -13,7 +14,7 @@ from plipdesk.encoders import loading
 from plipdesk.encoders.card import EncoderCard, EncoderProblem, ModelFile, load_card
 from plipdesk.encoders.loading import find_encoder, list_encoders, load_encoder
 from plipdesk.encoders.weights import TensorFile, verified_file
-from tests.encoders.models import SMALL_LITE, card_document, random_patches, write_model
+from tests.encoders.models import SMALL_LITE, card_document, random_patches
 
 
 def _changed_card(folder: Path, **changes: Any) -> None:
@@ -22,8 +23,11 @@ def _changed_card(folder: Path, **changes: Any) -> None:
 
 
 @pytest.fixture
-def lite(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "lite", SMALL_LITE)
+def lite(models: Path, tmp_path: Path) -> Path:
+    """A model of one's own to spoil."""
+    folder = shutil.copytree(models / "small-lite", tmp_path / "lite")
+    (folder / "card.json").write_text(json.dumps(card_document(folder, SMALL_LITE)), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
@@ -34,12 +38,12 @@ def embedded(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_list_names_the_embedded_first_and_leaves_out_bad_cards(models: Path, embedded: None, tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    write_model(folder / "b", SMALL_LITE)
+    shutil.copytree(models / "small-vit", folder / "b")
     (folder / "a-broken").mkdir()
     (folder / "a-broken" / "card.json").write_text("{}", encoding="utf-8")
     (folder / "no-model").mkdir()
     found = list_encoders(folder)
-    assert [(item.card.id, item.embedded) for item in found] == [("small-lite", True), ("b", False)]
+    assert [(item.card.id, item.embedded) for item in found] == [("small-lite", True), ("small-vit", False)]
     assert [item.card.id for item in list_encoders(None)] == ["small-lite"]
     assert [item.card.id for item in list_encoders(tmp_path / "absent")] == ["small-lite"]
 
