@@ -1,8 +1,8 @@
 """The manifest of an image–text data set: one Parquet file, one row per picture.
 
-Columns (fixed): ``image`` (path, relative to the manifest's folder or absolute), ``sha256`` (of the file), ``caption``,
-``tags`` (list of strings, most prominent first), ``group`` (case or author: rows of one group never lie on two sides of a
-split), ``source``, ``split``.
+Columns (fixed): ``image`` (path, relative to the manifest's folder or absolute), ``sha256`` (of the file),
+``caption``, ``tags`` (list of strings, most prominent first), ``group`` (case or author: rows of one group never lie on
+two sides of a split), ``source``, ``split``.
 """
 
 from __future__ import annotations

@@ -33,12 +33,16 @@ def register_towers() -> None:
     class LevelsTower(torch.nn.Module):
         """(n, 3, h, w) normalised pixels → (n, num_features) means and standard deviations of three levels."""
 
+        conv_stem: torch.nn.Module
+        bn1: torch.nn.Module
+
         def __init__(self) -> None:
             super().__init__()
-            whole = timm.create_model(_BASE, pretrained=False)
+            whole: Any = timm.create_model(_BASE, pretrained=False)
             self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-            self.blocks = torch.nn.ModuleList(list(whole.blocks)[:_STAGES])
-            self.num_features = 2 * sum(self.blocks[level][-1].bn3.num_features for level in _LEVELS)
+            stages = list(whole.blocks)[:_STAGES]
+            self.blocks = torch.nn.ModuleList(stages)
+            self.num_features = 2 * sum(stages[level][-1].bn3.num_features for level in _LEVELS)
             # open_clip asks for it; None: the trunk pools by itself.
             self.default_cfg: dict[str, Any] = {"pool_size": None}
 
@@ -46,7 +50,7 @@ def register_towers() -> None:
             """There is no classifier; open_clip asks all the same."""
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            hidden = self.bn1(self.conv_stem(pixels))
+            hidden: torch.Tensor = self.bn1(self.conv_stem(pixels))
             pooled = []
             for stage, block in enumerate(self.blocks):
                 hidden = block(hidden)

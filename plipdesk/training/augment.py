@@ -1,4 +1,4 @@
-"""Making one tile look like another laboratory's: stain, light, size, direction. Pure functions of a picture and a seed.
+"""Making a tile look like another laboratory's: stain, light, size, direction; pure functions of picture and seed.
 
 Stain: Beer–Lambert optical densities are unmixed into haematoxylin, eosin and a residual (the matrix of Ruifrok and
 Johnston 2001), each scaled and shifted at random, and mixed again (Tellez et al. 2018).
@@ -53,7 +53,8 @@ def recolour(pixels: NDArray[np.uint8], rng: np.random.Generator, settings: Augm
     light *= (1 + rng.uniform(-settings.light / 2, settings.light / 2, 3)).astype(np.float32)
     if rng.random() < settings.blur:
         light = _blurred(light)
-    return np.clip(light, 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(light, 0, 255).astype(np.uint8)
+    return picture
 
 
 def _blurred(light: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,5 +64,5 @@ def _blurred(light: NDArray[np.float32]) -> NDArray[np.float32]:
         wide = np.pad(light, pad, mode="edge")
         count = light.shape[axis]
         parts = [np.take(wide, range(start, start + count), axis=axis) for start in range(3)]
-        light = (parts[0] + 2 * parts[1] + parts[2]) / 4
+        light = ((parts[0] + 2 * parts[1] + parts[2]) / 4).astype(np.float32)
     return light

@@ -1,7 +1,7 @@
 """Learning a byte-pair vocabulary in the file format that open_clip's ``SimpleTokenizer`` reads.
 
-Source of the method: Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016), on the bytes
-of lower-cased words, with ``</w>`` at a word's end, as CLIP does it.
+Source of the method: Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016), on the
+bytes of lower-cased words, with ``</w>`` at a word's end, as CLIP does it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The texts from which a small text tower learns what a big one knows.
 
-Pathology words with their synonyms, captions, and dictionary glosses (WordNet's files, where a machine has them; Princeton
-WordNet licence). Texts alone: nothing here is shown with a picture, so a synonym learned here is still a test of meaning.
+Pathology words with their synonyms, captions, and dictionary glosses (WordNet's files, where a machine has them;
+Princeton's WordNet licence). Texts alone: nothing here is shown with a picture, so a synonym learned here is still a
+test of meaning.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
 def wordnet_texts(folder: Path) -> Iterator[str]:
     """Words and short glosses of the WordNet data files in ``folder`` (``data.noun``, ``data.adj``).
 
-    The format is wndb(5WN): ``offset lexfile type count word … | gloss; "example"``. A word and its gloss make one text,
-    so that rare words meet plain ones.
+    The format is wndb(5WN): ``offset lexfile type count word … | gloss; "example"``. A word and its gloss make one
+    text, so that rare words meet plain ones.
     """
     for name in ("data.noun", "data.adj"):
         path = folder / name

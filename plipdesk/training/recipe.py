@@ -1,6 +1,6 @@
 """Recipes: everything that a training run is told, as a versioned document.
 
-A recipe is YAML; paths in it are relative to the folder of the recipe. Stages run in order, each from its own checkpoint.
+A recipe is YAML; paths in it are relative to the recipe's folder. Stages run in order, each from its own checkpoint.
 """
 
 from __future__ import annotations
@@ -129,7 +129,6 @@ class AlignStage(_Stage):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     whitening: Annotated[float, Field(gt=0)] | None = 0.5
     """Features are decorrelated first, with this shrinkage; what augmentation changes counts as noise."""
-    text_trunk_rate: Annotated[float, Field(ge=0)] = 0.0
     case_balance: Annotated[float, Field(ge=0, le=1)] = 0.5
     """0: each picture equally often; 1: each group equally often."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0

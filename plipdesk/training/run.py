@@ -1,6 +1,6 @@
 """The folder of a training run: what it was told, where it ran, how it went, and the checkpoint it goes on from.
 
-``run.json`` is rewritten whole after each checkpoint, so the curve in it never runs ahead of the weights. A checkpoint is one
+``run.json`` is rewritten whole after each checkpoint, so its curve never runs ahead of the weights. A checkpoint is one
 safetensors file with the weights, the optimiser's moments and the step; the older one of the same stage is replaced.
 """
 
@@ -10,7 +10,7 @@ import json
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -141,8 +141,3 @@ def read_run(path: Path) -> RunRecord:
         raise TrainingProblem(
             "The record of this run cannot be read.", path=path, remedy="Give a new run folder."
         ) from error
-
-
-def plain(value: Any) -> Any:
-    """``value`` as JSON knows it."""
-    return json.loads(json.dumps(value, default=str))
