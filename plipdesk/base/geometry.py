@@ -100,6 +100,27 @@ def polygon_from_points(points: list[tuple[float, float]]) -> Polygon:
     return shape
 
 
+def cut_polygon(shape: Polygon, width0_px: float, height0_px: float) -> Polygon | None:
+    """The largest piece of ``shape`` that lies on a slide of this size, or None where it lies beside it."""
+    from shapely.geometry import box
+
+    cut = shape.intersection(box(0, 0, width0_px, height0_px))
+    pieces = [piece for piece in getattr(cut, "geoms", (cut,)) if piece.geom_type == "Polygon" and piece.area > 0]
+    return max(pieces, key=lambda piece: piece.area, default=None)
+
+
+def squares_overlap_polygon(
+    x0_px: NDArray[np.int32], y0_px: NDArray[np.int32], size0_px: float, shape: Polygon
+) -> NDArray[np.float64]:
+    """Share (n,) of each square's own area that lies inside ``shape``, 0 to 1; squares are given by their top left."""
+    import shapely
+
+    x, y = x0_px.astype(float), y0_px.astype(float)
+    squares = shapely.box(x, y, x + size0_px, y + size0_px)
+    share: NDArray[np.float64] = shapely.area(shapely.intersection(squares, shape)) / size0_px**2
+    return share
+
+
 def polygons_on_slide(
     outlines: Iterable[tuple[Ring, Iterable[Ring]]], width0_px: float, height0_px: float
 ) -> list[tuple[Ring, tuple[Ring, ...]]]:

@@ -161,7 +161,8 @@ def _products(vectors: Float32s, laid: Float32s) -> tuple[Float32s, Float32s]:
 def ascending(numbers: Numbers) -> Numbers:
     """The different numbers from 0 on, ascending (numpy's ``unique`` takes several times as long)."""
     found = np.sort(numbers)
-    return found[(found >= 0) & np.diff(found, prepend=-1).astype(bool)]
+    different: Numbers = found[(found >= 0) & np.diff(found, prepend=-1).astype(bool)]
+    return different
 
 
 def _allows(numbers: Numbers, mask: Mask | None) -> Mask:

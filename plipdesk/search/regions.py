@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plipdesk.base.errors import UsageProblem
-from plipdesk.base.geometry import Box, polygon_from_points, squares_overlap_box
+from plipdesk.base.geometry import (
+    Box,
+    cut_polygon,
+    polygon_from_points,
+    squares_overlap_box,
+    squares_overlap_polygon,
+)
 from plipdesk.search.query import RegionPart
 
 if TYPE_CHECKING:
@@ -42,12 +48,8 @@ class Region:
         """Share (n,) of each square patch that lies inside, 0 to 1."""
         shares = squares_overlap_box(x0_px, y0_px, size0_px, self.box)
         if self.polygon is not None:
-            import shapely
-
             near = np.flatnonzero(shares > 0)
-            x, y = x0_px[near].astype(float), y0_px[near].astype(float)
-            squares = shapely.box(x, y, x + size0_px, y + size0_px)
-            shares[near] = shapely.area(shapely.intersection(squares, self.polygon)) / size0_px**2
+            shares[near] = squares_overlap_polygon(x0_px[near], y0_px[near], size0_px, self.polygon)
         return shares
 
 
@@ -62,13 +64,9 @@ def region_on_slide(part: RegionPart, width_px: int, height_px: int) -> Region:
     if part.polygon is None:
         assert part.box is not None
         return Region(_cut(Box(*part.box), width_px, height_px))
-    from shapely.geometry import box
-
-    shape = polygon_from_points([(float(x), float(y)) for x, y in part.polygon])
-    shape = shape.intersection(box(0, 0, width_px, height_px))
-    if shape.geom_type != "Polygon":
-        shape = max((piece for piece in getattr(shape, "geoms", ())), key=lambda piece: piece.area, default=shape)
-    if shape.is_empty or shape.area <= 0:
+    outline = polygon_from_points([(float(x), float(y)) for x, y in part.polygon])
+    shape = cut_polygon(outline, width_px, height_px)
+    if shape is None:
         raise _beside(width_px, height_px)
     left, top, right, bottom = shape.bounds
     return Region(Box(left, top, right - left, bottom - top), shape)
