@@ -149,6 +149,8 @@ def show_window(workspace: Path, words: str, offscreen: bool, folder: Path) -> N
         run(["plipdesk", "--search", words], workspace=Workspace(workspace))
         return
     print("There is no display, so the very same window is drawn into pictures:", flush=True)
+    # Qt's offscreen platform says at every resize that it has no window manager to tell.
+    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
     try:
         for picture in render_demo(Workspace(workspace), words, folder):
             print(f"  {picture}")

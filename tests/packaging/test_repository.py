@@ -22,7 +22,7 @@ TEXT_ENDINGS = {
 }  # fmt: skip
 # In pieces, so that this file may be scanned too.
 FOREIGN = (
-    re.compile(r"(?<![\w.~-])/" + r"(?:work|root|home/\w+)/"),
+    re.compile(r"(?<![\w.~-])/" + r"(?:work|root)/"),
     re.compile(r"py" + r"pi\.org"),
     re.compile(r"files\.python" + r"hosted"),
     re.compile(r"download\.py" + r"torch"),
