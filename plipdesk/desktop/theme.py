@@ -107,7 +107,8 @@ class Theme(QObject):
         self.colours = load_colours("dark" if self.dark else "light")
         self._icons.clear()
         self._application.setPalette(_palette(self.colours))
-        self._application.setStyleSheet(_style_sheet(self.colours))
+        check = resource_path(f"icons/check-{'dark' if self.dark else 'light'}.svg").as_posix()
+        self._application.setStyleSheet(_style_sheet(self.colours, check))
         self.changed.emit()
 
 
@@ -147,14 +148,33 @@ def _palette(colours: Colours) -> QPalette:
     return palette
 
 
-def _style_sheet(colours: Colours) -> str:
+def _style_sheet(colours: Colours, check: str) -> str:
     return f"""
+    QRadioButton::indicator, QCheckBox::indicator {{
+        width: 14px; height: 14px; border: 1px solid {colours.muted}; background: {colours.base};
+    }}
+    QRadioButton::indicator {{ border-radius: 8px; }}
+    QCheckBox::indicator {{ border-radius: 3px; }}
+    QRadioButton::indicator:checked {{
+        border-color: {colours.accent};
+        background: qradialgradient(cx:0.5, cy:0.5, radius:0.5, fx:0.5, fy:0.5,
+            stop:0 {colours.accent}, stop:0.5 {colours.accent}, stop:0.6 {colours.base}, stop:1 {colours.base});
+    }}
+    QCheckBox::indicator:checked {{
+        border-color: {colours.accent}; background: {colours.accent}; image: url("{check}");
+    }}
+    QRadioButton:focus, QCheckBox:focus {{ color: {colours.accent}; }}
+    #filterLine {{
+        background: {colours.base}; border: 1px solid {colours.border}; border-radius: 5px; padding: 3px 6px;
+    }}
+    #filterLine:focus {{ border-color: {colours.accent}; }}
     QToolTip {{ background: {colours.tooltip}; color: {colours.tooltip_text}; border: 0; padding: 4px; }}
     #searchLine {{
         background: {colours.base}; border: 1px solid {colours.border}; border-radius: 8px; padding: 7px 10px;
         selection-background-color: {colours.accent}; selection-color: {colours.accent_text};
     }}
     #searchLine:focus {{ border: 2px solid {colours.accent}; padding: 6px 9px; }}
+    #searchLine[dropping="true"] {{ border: 2px dashed {colours.accent}; padding: 6px 9px; }}
     #searchButton, #primaryButton {{
         background: {colours.accent}; color: {colours.accent_text}; border: 0; border-radius: 8px; padding: 8px 16px;
         font-weight: 600;
@@ -176,7 +196,7 @@ def _style_sheet(colours: Colours) -> str:
     #notice[level="error"] QLabel {{ color: {colours.error_text}; }}
     #muted {{ color: {colours.muted}; }}
     #dropMark {{
-        background: {colours.accent_soft}; color: {colours.text}; border: 3px dashed {colours.accent};
+        background: {_glass(colours.accent_soft)}; color: {colours.text}; border: 3px dashed {colours.accent};
         border-radius: 12px; font-size: 18pt;
     }}
     #panelTitle {{ font-weight: 600; }}
@@ -186,3 +206,9 @@ def _style_sheet(colours: Colours) -> str:
     QStatusBar::item {{ border: 0; }}
     QSplitter::handle {{ background: {colours.border}; }}
     """
+
+
+def _glass(colour: str) -> str:
+    """The colour, with what lies behind still to be guessed."""
+    solid = QColor(colour)
+    return f"rgba({solid.red()}, {solid.green()}, {solid.blue()}, 225)"

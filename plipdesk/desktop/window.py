@@ -129,7 +129,9 @@ class MainWindow(QMainWindow):
         self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.statusBar().addWidget(self.status_line, 1)
         self.statusBar().setSizeGripEnabled(False)
-        self._drop_mark = QLabel(self.tr("Drop to add slides"), self)
+        self._drop_mark = QLabel(
+            self.tr("Drop here to add slides.\nDrop on the search bar to search with a slide or picture."), self
+        )
         self._drop_mark.setObjectName("dropMark")
         self._drop_mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._drop_mark.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -282,7 +284,7 @@ class MainWindow(QMainWindow):
         """Files and folders can be dropped anywhere; a bare picture only on the search bar."""
         if local_paths(event.mimeData()) and event.source() is None:
             event.acceptProposedAction()
-            self._drop_mark.setGeometry(self.rect().adjusted(12, 12, -12, -12))
+            self._place_drop_mark()
             self._drop_mark.raise_()
             self._drop_mark.show()
 
@@ -429,9 +431,14 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self.painted.emit)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        """Keep the drop mark over everything."""
+        """Keep the drop mark in place."""
         super().resizeEvent(event)
-        self._drop_mark.setGeometry(self.rect().adjusted(12, 12, -12, -12))
+        self._place_drop_mark()
+
+    def _place_drop_mark(self) -> None:
+        """Over everything but the search bar, where a drop means something else."""
+        top = self.search_bar.mapTo(self, self.search_bar.rect().bottomLeft()).y()
+        self._drop_mark.setGeometry(self.rect().adjusted(12, top + 12, -12, -12))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Ask what becomes of jobs that run; save the layout."""

@@ -80,6 +80,7 @@ class LibraryPanel(QWidget):
         self.add.setToolTip(self.tr("Add slides (Ctrl+O), or drop them anywhere"))
         self.add.clicked.connect(self.add_wanted)
         self.names = QLineEdit()
+        self.names.setObjectName("filterLine")
         self.names.setPlaceholderText(self.tr("Filter by name"))
         self.names.setAccessibleName(self.tr("Filter slides by name"))
         self.names.setClearButtonEnabled(True)

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QKeyEvent, QKeySequence, QPixmap
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QPixmap,
+)
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from plipdesk.desktop.dropping import dropped_image, local_paths
@@ -209,9 +217,20 @@ class SearchBar(QWidget):
         """Files and pictures can be searched with."""
         if local_paths(event.mimeData()) or dropped_image(event.mimeData()) is not None:
             event.acceptProposedAction()
+            self._mark_drop(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802
+        """The drag went elsewhere."""
+        self._mark_drop(False)
+        super().dragLeaveEvent(event)
+
+    def _mark_drop(self, here: bool) -> None:
+        self.line.setProperty("dropping", here)
+        self.line.style().polish(self.line)
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
         """Search with what was dropped."""
+        self._mark_drop(False)
         paths, image = local_paths(event.mimeData()), dropped_image(event.mimeData())
         if paths:
             event.acceptProposedAction()
