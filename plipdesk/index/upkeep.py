@@ -21,7 +21,7 @@ _MOST_DEAD = 0.2
 """Share of a graph's rows whose parts are gone, above which it is built anew."""
 _OUTGROWN = 4
 """A graph this many times larger than the index was when its projection was fitted is built anew."""
-_UNSAVED = 0.2
+_UNSAVED = 0.5
 """A graph is written again once it has grown by this share, so that all writing stays a few times the final size."""
 _SAMPLE_SEED = 7
 

@@ -112,7 +112,7 @@ class Asker:
         vector = encode_prompt(self._encoder, text)
         if truncated(self._encoder, text):
             asked.notes.append("The words are more than the encoder can read; the last ones were left out.")
-        return Part(vector[None], part.weight)
+        return Part(vector[None], part.weight, kind="words")
 
     # --- regions ------------------------------------------------------------------------------------------------------
 

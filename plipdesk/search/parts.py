@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from plipdesk.search.query import Combine
 
 Float32s = NDArray[np.float32]
+Kind = Literal["words", "pixels"]
 _LEAST_SPREAD = 1e-4
 """Of a cosine: an index of equal patches must not blow a difference of nothing up."""
 _TO_DEVIATION = 1.4826
@@ -37,6 +39,7 @@ class Part:
     vectors: Float32s
     weight: float = 1.0
     combine: Combine = "max"
+    kind: Kind = "pixels"
 
     @property
     def is_linear(self) -> bool:
@@ -128,6 +131,15 @@ class Scoring:
         lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
         unit: Float32s = (stacked / np.maximum(lengths, 1e-12)).astype(np.float32)
         return unit
+
+    def likeness(self, stored: Float32s) -> float:
+        """Mean over stored vectors (n, d), n ≥ 1, and over the parts that attract by weight, of their scores.
+
+        In cosines, also for a mix; 0 where nothing attracts.
+        """
+        attracting = [part for part in self.parts if part.weight > 0]
+        total = sum(part.weight for part in attracting)
+        return sum(part.weight / total * float(part.scores(stored).mean()) for part in attracting)
 
     def percentile(self, score: float) -> float:
         """Per cent of the random patches that score at most ``score``; 100 where there are none."""

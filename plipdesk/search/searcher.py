@@ -18,7 +18,7 @@ from plipdesk.encoders.vocabulary import Vocabulary
 from plipdesk.index.selection import RowSelection
 from plipdesk.index.vector_index import VectorIndex
 from plipdesk.search.asking import Asked, Asker, Own, check_query
-from plipdesk.search.calibration import Calibration, TermVectors
+from plipdesk.search.calibration import BEST_PATCHES, Calibration, TermVectors
 from plipdesk.search.candidates import Candidate, grouped, merge_neighbours
 from plipdesk.search.library import Library
 from plipdesk.search.parts import Part, Scoring
@@ -83,19 +83,19 @@ class Searcher:
         asked = desk.asker.ask(query)
         encoded = time.perf_counter()
         answer = _Answer(query, asked, desk)
-        hits, best_z = answer.hits()
-        stands_out = bool(hits) and desk.calibration.stands_out(best_z, encoder)
+        hits = answer.hits()
+        stands_out = answer.stands_out()
         notes = (*asked.notes, *answer.notes)
         end = time.perf_counter()
         timing = Timing((encoded - start) * 1000, (end - encoded) * 1000, (end - start) * 1000)
         return SearchResult(query, encoder.card.id, hits, stands_out, answer.searched, timing, notes)
 
     def warm(self, encoder_id: str | None = None) -> None:
-        """Do ahead what the first query would wait for: encode the vocabulary and ask it of the index."""
+        """Do ahead what the first query would wait for: learn where words lie, and what they reach on the index."""
         encoder = self._encoder(encoder_id)
         desk = self._desk(encoder)
         if encoder.card.has_words and desk.index.rows:
-            desk.calibration.reference(encoder)
+            desk.calibration.limit("words", encoder)
 
     def _desk(self, encoder: Encoder) -> _Desk:
         index = self._index_for(encoder.fingerprint)
@@ -132,6 +132,8 @@ class _Answer:
         self._query = query
         self._asked = asked
         self._index = desk.index
+        self._encoder = desk.encoder
+        self._calibration = desk.calibration
         self._library = desk.library
         self.notes: list[str] = []
         if desk.index.phase == "loading":
@@ -149,18 +151,26 @@ class _Answer:
             rows = [row for part_id, row in allowed[1].items() if part_id in present]
             self.searched = Searched(sum(row.patches for row in rows), len({row.slide_id for row in rows}))
         self._slides: dict[str, SlideRow] = {}
+        self._best_patches: list[Candidate] = []
 
-    def hits(self) -> tuple[tuple[Hit, ...], float]:
-        """The hits, and how many robust deviations the best one lies above random patches."""
-        if self._asked.mosaics:
-            chosen = self._slides_that_match()
-        else:
-            chosen = self._patches_that_match()
+    def hits(self) -> tuple[Hit, ...]:
+        """The hits, best first."""
+        chosen = self._slides_that_match() if self._asked.mosaics else self._patches_that_match()
         self._know_slides(candidate.slide_id for candidate in chosen)
         chosen = [candidate for candidate in chosen if candidate.slide_id in self._slides]
-        hits = tuple(self._hit(rank, candidate) for rank, candidate in enumerate(chosen, start=1))
-        best = max((hit.score for hit in hits), default=0.0)
-        return hits, (best - self._scoring.spread.median) / self._scoring.spread.deviation
+        return tuple(self._hit(rank, candidate) for rank, candidate in enumerate(chosen, start=1))
+
+    def stands_out(self) -> bool:
+        """Whether the best patches found are more like what was asked than chance allows; see Calibration."""
+        attracting = [part for part in self._scoring.parts if part.weight > 0]
+        if not self._best_patches or not attracting:
+            return False
+        part_ids = np.array([patch.part_id for patch in self._best_patches], dtype=np.int64)
+        rows = np.array([patch.row for patch in self._best_patches], dtype=np.int32)
+        total = sum(part.weight for part in attracting)
+        limits = {kind: self._calibration.limit(kind, self._encoder) for kind in {part.kind for part in attracting}}
+        limit = sum(part.weight / total * limits[part.kind] for part in attracting)
+        return self._scoring.likeness(self._index.vectors(part_ids, rows)) > limit
 
     # --- patches ------------------------------------------------------------------------------------------------------
 
@@ -180,6 +190,7 @@ class _Answer:
             for part_id, row in zip(part_ids.tolist(), rows.tolist(), strict=True):
                 seen.setdefault(part_id, []).append(row)
             found += self._as_candidates(part_ids, rows, scores)
+            self._best_patches = found[:BEST_PATCHES]
             merged = merge_neighbours(found) if query.merge_neighbours else found
             chosen = self._grouped(merged)
             if len(part_ids) < ask or self._suffices(chosen):
@@ -285,8 +296,10 @@ class _Answer:
         }
         per_slide = 1 if query.group == "patch" else query.per_group
         wanted = len(rows) if query.group == "case" else query.k
-        ranked = rank_slides(self._index, self._asked.mosaics, rows, wanted, per_slide)
-        found = [replace(patch, score=slide.score) for slide in ranked for patch in slide.patches]
+        ranked = rank_slides(self._index, self._asked.mosaics, rows, wanted, max(per_slide, BEST_PATCHES))
+        patches = sorted((patch for slide in ranked for patch in slide.patches), key=lambda patch: -patch.score)
+        self._best_patches = patches[:BEST_PATCHES]
+        found = [replace(patch, score=slide.score) for slide in ranked for patch in slide.patches[:per_slide]]
         return found if query.group == "patch" else self._grouped(found)
 
     # --- hits ---------------------------------------------------------------------------------------------------------

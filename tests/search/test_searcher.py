@@ -296,7 +296,7 @@ def test_among_many_slides_the_likely_ones_are_compared(tmp_path: Path) -> None:
     asked = unit_vectors(12, 8, seed=0, clusters=3)
     world.add("0", asked)
     names = []
-    for number in range(230):
+    for number in range(224):
         name = letters[1 + number // 15] + letters[1 + number % 15]
         vectors = unit_vectors(5, 8, seed=number + 1)
         world.add(name, vectors[:, ::-1] if number else asked[::-1])
