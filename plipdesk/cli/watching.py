@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Mapping
 
-from plipdesk.base.errors import Cancelled, EnvironmentProblem, NotFound
+from plipdesk.base.errors import NotFound
 from plipdesk.base.progress import Json
 from plipdesk.catalogue.rows import JobItemRow, JobRow
 from plipdesk.cli.session import Session
@@ -20,7 +20,8 @@ def follow_job(session: Session, kind: str, params: Mapping[str, Json]) -> JobRo
 
     Raises:
         Cancelled: after Ctrl-C (the job is cancelled, what it committed is kept) or by someone else.
-        EnvironmentProblem: the job as a whole failed.
+        Paused: it waits, since someone asked for it, the disk is full or the slides' drive is gone.
+        PlipdeskError: the job as a whole failed, with the error that it met.
     """
     with session.engine() as engine:
         seen = _watch(engine)
@@ -32,12 +33,9 @@ def follow_job(session: Session, kind: str, params: Mapping[str, Json]) -> JobRo
         except KeyboardInterrupt:
             engine.request(messages.ControlJob(job_id=job_id, action="cancel"))
             job = _until_ended(session, engine, seen, job_id)
-    if job.state == "cancelled":
-        raise Cancelled()
-    if job.state == "failed" and not job.result:
-        raise EnvironmentProblem(
-            job.reason or "The job failed.", remedy="See 'plipdesk jobs list' and 'plipdesk doctor'."
-        )
+    failure = messages.failure_of(job)
+    if failure is not None:
+        raise failure
     return job
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from plipdesk.base.errors import Bug, EnvironmentProblem, NotFound, PlipdeskError, UsageProblem
+from plipdesk.base.errors import Bug, Cancelled, EnvironmentProblem, NotFound, Paused, PlipdeskError, UsageProblem
 from plipdesk.base.files import DiskFull
 from plipdesk.base.progress import Json, Progress
 from plipdesk.catalogue.rows import CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideFilter, SlideRow
@@ -508,3 +508,19 @@ def rebuilt(failure: Failed) -> PlipdeskError:
     same_kind = type("RemoteProblem", (EnvironmentProblem,), {"kind": failure.kind, "exit_code": failure.exit_code})
     error: PlipdeskError = same_kind(failure.message, path=failure.path, remedy=failure.remedy)
     return error
+
+
+def failure_of(job: JobRow) -> PlipdeskError | None:
+    """Why a job that has come to a stand did not do all of its work; None for one that is done, or goes on."""
+    match job.state:
+        case "cancelled":
+            return Cancelled()
+        case "paused":
+            return Paused(job.reason) if job.reason else Paused()
+        case "failed" if "error" in job.result:
+            said = job.result["error"]
+            return rebuilt(Failed(said["kind"], said["message"], said["path"], said["remedy"], job.result["exit_code"]))
+        case "failed":
+            return EnvironmentProblem(job.reason or "The job failed.", remedy="See 'plipdesk jobs list'.")
+        case _:
+            return None

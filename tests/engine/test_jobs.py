@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from plipdesk.base.errors import UsageProblem
+from plipdesk.base.errors import Cancelled, NotFound, Paused, UsageProblem
 from plipdesk.base.files import DiskFull
 from plipdesk.base.paths import Workspace
 from plipdesk.base.progress import Progress
@@ -15,7 +16,7 @@ from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import JobItemRow
 from plipdesk.engine.events import EventHub
 from plipdesk.engine.jobs import SILENT_S, JobDesk
-from plipdesk.engine.messages import FinishJob, JobLeased, Message, Orders
+from plipdesk.engine.messages import FinishJob, JobLeased, Message, Orders, failure_of
 
 
 class FakeWorker:
@@ -278,3 +279,20 @@ def test_when_no_worker_can_be_started_what_waits_fails_in_words(world: World) -
     seen = world.desk.get(job.job_id).job
     assert (seen.state, seen.reason) == ("failed", "It cannot be started.")
     assert not world.desk.busy()
+
+
+def test_what_became_of_a_job_comes_back_as_the_error_it_met(world: World) -> None:
+    job = world.desk.submit("index", {}, 0).job
+    assert failure_of(job) is None
+    error = {"kind": "not-found", "message": "No such encoder.", "path": None, "remedy": "See the list."}
+    failed = dataclasses.replace(job, state="failed", result={"error": error, "exit_code": 3})
+    found = failure_of(failed)
+    assert isinstance(found, NotFound)
+    assert found.document() == error
+    asked = {**error, "kind": "usage"}
+    assert failure_of(dataclasses.replace(failed, result={"error": asked, "exit_code": 2})).exit_code == 2  # type: ignore[union-attr]
+    assert "No worker" in str(failure_of(dataclasses.replace(job, state="failed", reason="No worker.")))
+    assert isinstance(failure_of(dataclasses.replace(job, state="cancelled")), Cancelled)
+    paused = failure_of(dataclasses.replace(job, state="paused", reason="The disk is full."))
+    assert isinstance(paused, Paused)
+    assert paused.message == "The disk is full."
