@@ -218,7 +218,7 @@ class WholeTask(_Planned):
         self._shift = torch.tensor(mean).view(1, 3, 1, 1)
         self._spread = torch.tensor(std).view(1, 3, 1, 1)
         self.lossing = AlignLoss(stage, lesson)
-        self.unreadable = 0
+        self.unreadable = torch.zeros((), dtype=torch.int64)
 
     def groups(self) -> list[ParameterGroup]:
         """Text tower and image projection at the full rate, the trunk slower, its early stages slower still."""
@@ -264,9 +264,9 @@ class WholeTask(_Planned):
         return self.lossing(images, pictures, texts[:words], texts[words:], captioned)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The whole model and the temperature."""
-        state: dict[str, torch.Tensor] = {**self._model.state_dict(), "log_scale": self.lossing.log_scale.data}
-        return state
+        """The whole model, the temperature, and how often a picture could not be read."""
+        state: dict[str, torch.Tensor] = self._model.state_dict()
+        return {**state, "log_scale": self.lossing.log_scale.data, "unreadable": self.unreadable}
 
     def finish(self) -> None:
         """Keep the temperature; the towers themselves were trained."""

@@ -119,15 +119,16 @@ class ContrastiveRun:
             record = self.run.record.stage(stage.name)
             if isinstance(stage, DistilStage):
                 self._teacher_head = _teacher_head(self.model, self._recipe.seed)
-            if record.done:
-                self._restore(stage.name)
+            if self._restore(stage.name, stage.steps):
+                record.done = True
                 continue
             task = self._task(stage, number)
             run_stage(task, stage, number, self.run, self._ctx, seed=self._recipe.seed)
-            record.done = True
             if isinstance(task, WholeTask):
-                self.run.record.unreadable_pictures += task.unreadable
+                self.run.record.unreadable_pictures = int(task.unreadable)
             self.run.save_checkpoint(stage.name, stage.steps, dict(self._finished()))
+            record.done = True
+        self.run.save()
 
     def _finished(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, value in self.model.state_dict().items():
@@ -136,20 +137,18 @@ class ContrastiveRun:
             for name, value in self._teacher_head.state_dict().items():
                 yield f"teacher/{name}", value.clone()
 
-    def _restore(self, name: str) -> None:
+    def _restore(self, name: str, steps: int) -> bool:
+        """Load the model as the stage left it; False where the stage is not finished."""
         found = self.run.load_checkpoint(name)
-        if found is None:
-            raise TrainingProblem(
-                "The run says a stage is done, but its checkpoint is missing.",
-                path=self.run.checkpoint_path(name),
-                remedy="Begin again in a new folder.",
-            )
+        if found is None or found[0] < steps:
+            return False
         tensors = found[1]
         self.model.load_state_dict({k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")})
         if self._teacher_head is not None:
             self._teacher_head.load_state_dict(
                 {k.removeprefix("teacher/"): v for k, v in tensors.items() if k.startswith("teacher/")}
             )
+        return True
 
     def _task(self, stage: DistilStage | AlignStage, number: int) -> StageTask:
         seed = self._recipe.seed

@@ -1,7 +1,7 @@
 """The folder of a training run: what it was told, where it ran, how it went, and the checkpoint it goes on from.
 
-``run.json`` is rewritten whole after each checkpoint, so its curve never runs ahead of the weights. A checkpoint is one
-safetensors file with the weights, the optimiser's moments and the step; the older one of the same stage is replaced.
+``run.json`` is rewritten whole before each checkpoint; going on cuts its curve to the checkpoint's step. A checkpoint
+is one safetensors file with the weights, the optimiser's moments and the step; it replaces the stage's older one.
 """
 
 from __future__ import annotations
@@ -99,14 +99,17 @@ class RunFolder:
         return self.folder / f"{stage}.safetensors"
 
     def save_checkpoint(self, stage: str, step: int, tensors: dict[str, torch.Tensor]) -> None:
-        """Commit ``tensors`` as the state after ``step`` steps, then the curve up to there."""
+        """Commit the curve, then ``tensors`` as the state after ``step`` steps.
+
+        In this order a kill between the two leaves a curve that is too long, and going on cuts it to the checkpoint.
+        """
         from safetensors.torch import save
 
+        self.save()
         with atomic_write(self.checkpoint_path(stage)) as stream:
             stream.write(
                 save({name: value.detach().contiguous() for name, value in tensors.items()}, {"step": str(step)})
             )
-        self.save()
 
     def load_checkpoint(self, stage: str) -> tuple[int, dict[str, torch.Tensor]] | None:
         """The last committed state of a stage, and its step; None if there is none.
