@@ -1,7 +1,7 @@
 """The ONNX graphs of CLIP's own towers: Vision Transformer and text transformer, straight from their weights.
 
-Source of the architecture: Radford et al. (2021) as open_clip writes it. What the configuration asks beyond it is left
-to the tracer (``handles_image``, ``handles_text`` say so).
+Source of the architecture: Radford et al. (2021) as open_clip writes it; ``handles_image`` and
+``handles_text`` tell whether a configuration asks for more.
 """
 
 from __future__ import annotations

@@ -81,13 +81,18 @@ def _checked(folder: Path, tower: Tower) -> Path | None:
 
 
 def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
-    known = clip_graph.handles_image if tower == "image" else clip_graph.handles_text
-    if known(card.architecture):
-        write = clip_graph.image_graph if tower == "image" else clip_graph.text_graph
+    if tower == "text":
+        if not clip_graph.handles_text(card.architecture):
+            raise EncoderProblem(
+                f"The text tower of {card.name} cannot be written for ONNX Runtime.", remedy="Choose the torch runtime."
+            )
         with TensorFile(weights) as tensors:
-            model = write(card, Weights(tensors))
+            model = clip_graph.text_graph(card, Weights(tensors))
+    elif clip_graph.handles_image(card.architecture):
+        with TensorFile(weights) as tensors:
+            model = clip_graph.image_graph(card, Weights(tensors))
     else:
-        model = _traced(card, weights, tower)
+        model = _recorded(card, weights)
     if model.ByteSize() > _MOST_BYTES:
         raise EncoderProblem(
             f"{card.name} is too large for ONNX Runtime's file format.", remedy="Choose the torch runtime."
@@ -95,36 +100,27 @@ def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
     return model
 
 
-def _traced(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
-    """The graph of a tower that is not CLIP's own: written from what torch records, or by torch's exporter."""
+def _recorded(card: EncoderCard, weights: Path) -> onnx.ModelProto:
+    """The graph of an image tower that is not CLIP's own: from what torch records of it, or by torch's exporter."""
     import torch
 
     from plipdesk.encoders.architecture import build_model
-    from plipdesk.encoders.modules import image_tower, text_tower
+    from plipdesk.encoders.modules import image_tower
     from plipdesk.encoders.trunk_graph import UnknownOperation, trunk_graph
 
     model: Any = build_model(card.architecture).eval()
     load_weights(model, weights)
-    if tower == "image":
-        with contextlib.suppress(UnknownOperation):
-            return trunk_graph(card, model.visual)
-    many = torch.export.Dim("n", min=1, max=1 << 16)
-    module = image_tower(model, card) if tower == "image" else text_tower(model)
-    examples: dict[str, torch.Tensor]
-    if tower == "image":
-        examples = {"pixels": torch.zeros(2, card.input_px, card.input_px, 3, dtype=torch.uint8)}
-    else:
-        ids = torch.zeros(2, card.context_length, dtype=torch.int64)
-        examples = {"ids": ids, "ends": torch.zeros(2, dtype=torch.int64)}
+    with contextlib.suppress(UnknownOperation):
+        return trunk_graph(card, model.visual)
     with warnings.catch_warnings():
         # torch's exporter warns about its own internals.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module,
-            tuple(examples.values()),
+            image_tower(model, card),
+            (torch.zeros(2, card.input_px, card.input_px, 3, dtype=torch.uint8),),
             dynamo=True,
-            dynamic_shapes=tuple({0: many} for _ in examples),
-            input_names=list(examples),
+            dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1 << 16)},),
+            input_names=["pixels"],
             output_names=["embeddings"],
             opset_version=OPSET,
             verbose=False,

@@ -12,6 +12,7 @@ from plipdesk.base.errors import NotFound
 from plipdesk.base.resources import resource_path
 from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, ModelFile, load_card
+from plipdesk.encoders.clip_graph import handles_text
 from plipdesk.encoders.export import graph_file
 from plipdesk.encoders.null import NULL_ID, NullEncoder, null_card
 from plipdesk.encoders.onnx_runtime import OnnxEncoder
@@ -79,7 +80,8 @@ def load_encoder(
     """Load ``installed``, ready to encode.
 
     Args:
-        runtime: ``auto`` is ONNX Runtime on the CPU and torch where there is a GPU.
+        runtime: ``auto`` is ONNX Runtime on the CPU and torch where there is a GPU, or what ONNX Runtime cannot do is
+            asked for.
         precision: numbers to compute in; ONNX Runtime computes in fp32.
         threads: CPU threads (None: the budget of the machine).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -97,7 +99,8 @@ def load_encoder(
     texts = text_preparer(card, tokenizer)
     if runtime == "auto":
         on_gpu = device.split(":")[0] in ("cuda", "mps") or (device == "auto" and has_gpu())
-        runtime = "torch" if on_gpu or precision != "fp32" else "onnx"
+        written = texts is None or handles_text(card.architecture)
+        runtime = "onnx" if written and not on_gpu and precision == "fp32" else "torch"
     count = threads if threads is not None else CpuBudget.of_machine().encoder_threads
     if runtime == "torch":
         return _in_torch(card, weights, texts, precision=precision, threads=count, device=device)

@@ -1,6 +1,6 @@
 """The two halves of a model as torch modules with plipdesk's own inputs and outputs.
 
-The torch runtime runs them; what the ONNX writer does not know by heart is traced from them.
+The torch runtime runs them; torch's own exporter is given them where plipdesk cannot write the graph itself.
 """
 
 from __future__ import annotations

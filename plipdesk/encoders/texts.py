@@ -36,7 +36,7 @@ class TextPreparer:
         self._eos_id: int = text.get("eos_id", 2)
         self._causal = not text.get("no_causal_mask", False)
         self._tokenizer = tokenizer
-        if self._pool not in ("argmax", "eos", "first", "last") or text.get("embed_cls", False):
+        if self._pool not in ("argmax", "eos") or text.get("embed_cls", False):
             raise EncoderProblem(f"The text tower of {card.id} pools in a way that is not known ({self._pool}).")
         vocabulary, context = text.get("vocab_size", 49408), text.get("context_length", 77)
         if tokenizer.vocabulary_size > vocabulary or card.context_length != context:
@@ -69,13 +69,8 @@ class TextPreparer:
         return batches
 
     def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        places: NDArray[np.int64]
-        if self._pool == "argmax":
-            places = ids.argmax(axis=1)
-        elif self._pool == "eos":
-            places = (ids == self._eos_id).argmax(axis=1)
-        else:
-            places = np.full(len(ids), 0 if self._pool == "first" else ids.shape[1] - 1, dtype=np.int64)
+        # The end of text has the highest number of all tokens, so CLIP looks for the highest.
+        places: NDArray[np.int64] = (ids if self._pool == "argmax" else ids == self._eos_id).argmax(axis=1)
         return places
 
 

@@ -7,13 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-from plipdesk.base.resources import resource_path
 from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import EncoderProblem, load_card
+from plipdesk.encoders.clip_graph import image_graph, text_graph
+from plipdesk.encoders.graph import Weights
 from plipdesk.encoders.loading import InstalledEncoder, find_encoder, load_encoder
+from plipdesk.encoders.modules import image_tower, text_tower
+from plipdesk.encoders.null import null_card
+from plipdesk.encoders.onnx_runtime import open_session
 from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.weights import load_weights
-from tests.encoders.models import SMALL_LITE, SMALL_VIT, VIT_B_32, lowest_cosine, random_patches, write_model
+from tests.encoders.models import (
+    CLIP_MEAN,
+    CLIP_STD,
+    SMALL_LITE,
+    SMALL_VIT,
+    VIT_B_32,
+    lowest_cosine,
+    random_patches,
+    write_model,
+)
 
 TEXTS = ["gland", "stroma with a very long description of what is seen in it", "fat", "gland and stroma", "a " * 90]
 
@@ -81,19 +94,45 @@ def test_other_transformers(tmp_path: Path, architecture: dict[str, Any]) -> Non
 
 
 def test_vit_b_32_in_full(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "vit-b-32", VIT_B_32)
-    in_torch, in_onnx = _pair(folder)
-    patches = random_patches(2, 224)
-    assert lowest_cosine(in_torch.encode_patches(patches), in_onnx.encode_patches(patches)) >= 0.9999
-    assert lowest_cosine(in_torch.encode_texts(TEXTS[:2]), in_onnx.encode_texts(TEXTS[:2])) >= 0.9999
-    in_onnx.close()
+    """At its real size, straight from the weights to the graphs, without files between."""
+    import onnx
+
+    torch.manual_seed(2)
+    model = build_model(VIT_B_32).eval()
+    card = null_card().model_copy(
+        update={"architecture": VIT_B_32, "dim": 512, "input_px": 224, "mean": CLIP_MEAN, "std": CLIP_STD}
+    )
+    weights = Weights({name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    pixels = random_patches(2, 224)
+    ids = np.array([[49406, 320, 1000, 49407, 0], [49406, 7, 8, 9, 49407]], dtype=np.int64)
+    ends = np.array([3, 4], dtype=np.int64)
+    given: dict[str, dict[str, np.ndarray]] = {"image": {"pixels": pixels}, "text": {"ids": ids, "ends": ends}}
+    for tower, module, write in (
+        ("image", image_tower(model, card), image_graph),
+        ("text", text_tower(model), text_graph),
+    ):
+        onnx.save(write(card, weights), tmp_path / "tower.onnx")
+        answer = open_session(tmp_path / "tower.onnx", 2).run(["embeddings"], given[tower])[0]
+        with torch.inference_mode():
+            expected = module(*map(torch.from_numpy, given[tower].values())).numpy()
+        assert lowest_cosine(answer, expected) >= 0.9999
+
+
+def test_a_text_tower_that_cannot_be_written_runs_in_torch(tmp_path: Path) -> None:
+    text = {**SMALL_VIT["text_cfg"], "qk_norm": True}
+    write_model(tmp_path / "unusual", {**SMALL_VIT, "custom_text": True, "text_cfg": text})
+    installed = find_encoder("unusual", tmp_path)
+    encoder = load_encoder(installed, device="cpu")
+    assert encoder.runtime == "torch cpu"
+    _, words = _reference(tmp_path / "unusual", random_patches(1, 64), TEXTS)
+    assert lowest_cosine(encoder.encode_texts(TEXTS), words) >= 0.99999
+    with pytest.raises(EncoderProblem, match="cannot be written"):
+        load_encoder(installed, runtime="onnx").encode_texts(["gland"])
 
 
 def test_embedded_model() -> None:
-    try:
-        folder = resource_path("models/plipdesk-mini")
-    except Exception:  # noqa: BLE001 - a checkout made before the model was trained
-        pytest.skip("the embedded model is not there yet")
+    folder = find_encoder(None, None).folder
+    assert folder is not None
     in_torch, in_onnx = _pair(folder)
     patches = random_patches(6, in_torch.card.input_px)
     texts = ["adipose tissue", "mitosis", "renal tubules with a pale cytoplasm and hyaline casts", "mucus"]
