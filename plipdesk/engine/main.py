@@ -102,7 +102,7 @@ class Engine:
         note_of_this_process(self._listener.address).write(self._workspace)
         self._server.start()
         ready()
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        threading.Thread(target=self._service.warm, name="warm", daemon=True).start()
         self._jobs.recover()
         ticked_s = time.monotonic()
         while not self._ending:
@@ -137,15 +137,6 @@ class Engine:
         self._catalogue.jobs.recover()
         self._indexes.close()
         self._catalogue.close()
-
-    def _warm(self) -> None:
-        try:
-            fingerprint = self._encoders.installed().card.fingerprint("fp32")
-            self._indexes.get(fingerprint)
-        except PlipdeskError as error:
-            LOGGER.warning("the default index is not ready: %s", error.message)
-        self._encoders.warm()
-        self._status_changed()
 
     # --- callbacks ----------------------------------------------------------------------------------------------------
 

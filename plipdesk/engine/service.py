@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plipdesk.base.errors import Bug, EnvironmentProblem, UsageProblem
+from plipdesk.base.errors import Bug, EnvironmentProblem, PlipdeskError, UsageProblem
 from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import SlideFilter
@@ -22,6 +23,8 @@ from plipdesk.engine.server import Peer, Refused, in_words
 from plipdesk.engine.shelves import EncoderShelf, IndexShelf
 from plipdesk.engine.supervisor import ChildKind, Supervisor
 from plipdesk.search.searcher import Searcher
+
+_LOG = logging.getLogger(__name__)
 
 
 class EngineService:
@@ -273,5 +276,17 @@ class EngineService:
 
     def _use_encoder(self, asked: m.UseEncoder) -> m.Message:
         self._encoders.use(asked.id)
-        self._slow.submit(self._encoders.warm)
+        self._slow.submit(self.warm)
         return self._encoder_list()
+
+    def warm(self) -> None:
+        """Load the default encoder and its index, so that the first query need not wait."""
+        try:
+            self._indexes.get(self._encoders.installed().card.fingerprint("fp32"))
+            self._encoders.warm()
+            self._searcher.warm()
+        except PlipdeskError as problem:
+            _LOG.warning("the default encoder is not ready: %s", problem.message)
+        except Exception as error:  # noqa: BLE001  nobody waits for this: it must end in the log
+            self._unforeseen(error)
+        self._events.post_late("status", lambda: m.StatusChanged(self.status()))

@@ -70,13 +70,14 @@ class EncoderShelf:
         return "" if encoder is None else encoder.runtime
 
     def warm(self) -> None:
-        """Load the default encoder and run it once, so that the first query need not wait."""
-        try:
-            encoder = self.get()
-            if encoder.card.has_words:
-                encoder.encode_texts(["tissue"])
-        except PlipdeskError as error:
-            _LOG.warning("the default encoder is not ready: %s", error.message)
+        """Load the default encoder and run it once, so that the first query need not wait.
+
+        Raises:
+            PlipdeskError: why it cannot be loaded.
+        """
+        encoder = self.get()
+        if encoder.card.has_words:
+            encoder.encode_texts(["tissue"])
 
     def states(self, patches: Callable[[str], int]) -> tuple[EncoderState, ...]:
         """The installed encoders, with how many patches each has encoded in this workspace."""

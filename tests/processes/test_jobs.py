@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from plipdesk.engine import messages as m
 from tests.drawing import pyramidal_tiff, tissue_picture
-from tests.processes.harness import Site, draw_slides
+from tests.processes.harness import WAIT_S, Site, draw_slides
 
 
 def test_pause_resume_and_cancel(site: Site, drawn: list[Path]) -> None:
@@ -37,6 +40,24 @@ def test_pause_resume_and_cancel(site: Site, drawn: list[Path]) -> None:
     assert {item.status for item in done.items} == {"indexed"}
     assert len(done.items) == len(drawn)
     assert done.job.result["patches"] == sum(item.patches for item in done.items)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_cancels_the_commands_job_and_keeps_what_is_committed(site: Site, drawn: list[Path]) -> None:
+    watcher = site.connect()
+    words = ["--workspace", str(site.workspace.root), "--json", "--quiet"]
+    command = [sys.executable, "-m", "plipdesk", *words, "index", str(drawn[0].parent), "--encoder", "null"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        first = watcher.wait_for(lambda event: isinstance(event, m.JobItemDone))
+        assert isinstance(first, m.JobItemDone)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130
+    assert json.loads(said)["error"]["kind"] == "cancelled"
+    cancelled = watcher.wait_for_end(first.item.job_id, "cancelled")
+    kept = watcher.ask(m.ListSlides(), m.SlideList).slides
+    assert first.item.slide_id in {row.slide_id for row in kept}
+    assert len(kept) == len(cancelled.items) < len(drawn)
 
 
 def test_urgent_work_goes_first(site: Site, drawn: list[Path]) -> None:
