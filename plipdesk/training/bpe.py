@@ -6,6 +6,7 @@ bytes of lower-cased words, with ``</w>`` at a word's end, as CLIP does it.
 
 from __future__ import annotations
 
+import gzip
 import heapq
 import itertools
 from collections import Counter, defaultdict
@@ -89,6 +90,10 @@ def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def write_merges(path: Path, merges: Iterable[tuple[str, str]]) -> None:
-    """Write the merges file: a header, then one pair a line; no newline at the end (open_clip would count a token)."""
+    """Write the merges, gzipped as open_clip wants them, the same bytes each time: a header, then one pair a line.
+
+    No newline at the end: open_clip would count it as a token.
+    """
+    content = "\n".join([HEADER, *(" ".join(pair) for pair in merges)]).encode("utf-8")
     with atomic_write(path) as stream:
-        stream.write("\n".join([HEADER, *(" ".join(pair) for pair in merges)]).encode("utf-8"))
+        stream.write(gzip.compress(content, mtime=0))

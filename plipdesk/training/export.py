@@ -15,7 +15,7 @@ from plipdesk.encoders.card import CARD_NAME, EncoderCard, ModelFile, TokenizerC
 from plipdesk.training.recipe import Recipe, TrainingProblem
 
 WEIGHTS_NAME = "model.safetensors"
-MERGES_NAME = "bpe.txt"
+MERGES_NAME = "bpe.txt.gz"
 
 
 def export_model(
