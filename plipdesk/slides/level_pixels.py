@@ -49,10 +49,18 @@ def read_level(reader: SlideReader, level: int, x_px: int, y_px: int, width_px: 
     downsample = reader.info.levels[level].downsample
     if not isinstance(reader, OpenSlideReader) or float(downsample).is_integer():
         return reader.read_region(round(x_px * downsample), round(y_px * downsample), level, width_px, height_px)
-    x0_px, y0_px = round((x_px - RUN_IN_PX) * downsample), round((y_px - RUN_IN_PX) * downsample)
-    shift_x, shift_y = x0_px / downsample - (x_px - RUN_IN_PX), y0_px / downsample - (y_px - RUN_IN_PX)
-    region = reader.read_region(x0_px, y0_px, level, width_px + 2 * RUN_IN_PX, height_px + 2 * RUN_IN_PX)
-    result = np.empty((height_px, width_px, 3), dtype=np.uint8)
+    # Left of and above the slide OpenSlide counts in whole pixels, and from its corner on there is no shift.
+    left_px, top_px = max(0, x_px - RUN_IN_PX), max(0, y_px - RUN_IN_PX)
+    right_px, bottom_px = x_px + width_px + RUN_IN_PX, y_px + height_px + RUN_IN_PX
+    result = np.full((height_px, width_px, 3), 255, dtype=np.uint8)
+    if right_px - RUN_IN_PX <= left_px or bottom_px - RUN_IN_PX <= top_px:
+        return result
+    x0_px, y0_px = round(left_px * downsample), round(top_px * downsample)
+    shift_x, shift_y = x0_px / downsample - left_px, y0_px / downsample - top_px
+    region = reader.read_region(x0_px, y0_px, level, right_px - left_px, bottom_px - top_px)
+    before_x, before_y = max(0, RUN_IN_PX - (x_px - left_px)), max(0, RUN_IN_PX - (y_px - top_px))
+    if before_x or before_y:
+        region = np.pad(region, ((before_y, 0), (before_x, 0), (0, 0)), constant_values=255)
     for first in range(0, height_px, ROWS_AT_ONCE):
         rows = region[first : first + ROWS_AT_ONCE + 2 * RUN_IN_PX].astype(np.float32)
         unshifted = _unshifted(_unshifted(rows, shift_y, 0), shift_x, 1)

@@ -39,10 +39,24 @@ def closed(mask: Bools, side_px: int) -> Bools:
 
 def small_areas(mask: Bools, *, below_px: float) -> Bools:
     """Those connected areas (4 neighbours) of ``mask`` that have fewer pixels than ``below_px``."""
+    labels, small = _labelled(mask, below_px)
+    chosen: Bools = small[labels]
+    return chosen
+
+
+def small_holes(mask: Bools, *, below_px: float) -> Bools:
+    """Those gaps in ``mask`` that it encloses wholly and that have fewer pixels than ``below_px``."""
+    labels, small = _labelled(~mask, below_px)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        small[edge] = False
+    chosen: Bools = small[labels]
+    return chosen
+
+
+def _labelled(mask: Bools, below_px: float) -> tuple[NDArray[np.int32], Bools]:
     from scipy import ndimage
 
     labels, _ = ndimage.label(mask)
     small = np.bincount(labels.ravel()) < below_px
     small[0] = False
-    chosen: Bools = small[labels]
-    return chosen
+    return labels, small

@@ -19,10 +19,12 @@ from plipdesk.slides.tiling import MAX_ENLARGEMENT, Tiling
 
 Pixels = NDArray[np.uint8]
 
-# Neighbouring patches are read together up to this many pixels: 64 patches of 224.
+# Neighbouring patches are read together up to this many pixels …
 BLOCK_PX = 2048 * 2048
-# … as long as no more than this share of what is read is used by none of them.
-MAX_WASTE = 0.5
+# … and this many patches, as they may overlap …
+MAX_RUN = 256
+# … while at most this share of what is read is used by none of them; a square filled in Z-order never wastes more.
+MAX_WASTE = 0.35
 # What all threads of one slide may hold: blocks being read and patches waiting to be taken.
 AHEAD_BYTES = 256 * 1024 * 1024
 # A finer level may stand in for a damaged one while it takes no more pixels than this: a second or two.
@@ -119,21 +121,22 @@ class _Block:
 def _blocks(tiling: Tiling, grid: Grid) -> Iterator[_Block]:
     """Runs of neighbouring patches, the same wherever reading starts."""
     out = tiling.settings.patch_px
-    first, members = 0, list[Window]()
-    around = (0, 0, 0, 0)
-    used = 0
+    first, run = 0, list[Window]()
+    around, used = (0, 0, 0, 0), 0
     for number, (x0_px, y0_px) in enumerate(zip(tiling.x0_px.tolist(), tiling.y0_px.tolist(), strict=True)):
         one = window(grid, x0_px, y0_px, tiling.size0_px, tiling.size0_px, (out, out))
-        grown = _union(around, one.squares) if members else one.squares
-        area = _area(grown)
-        if members and (area > BLOCK_PX or (used + _area(one.squares)) < (1 - MAX_WASTE) * area):
-            yield _Block(first, members, around)
-            first, members, used, grown = number, [], 0, one.squares
-        members.append(one)
-        used += _area(one.squares)
-        around = grown
-    if members:
-        yield _Block(first, members, around)
+        area = _area(one.squares)
+        if run:
+            grown = _union(around, one.squares)
+            if _area(grown) <= BLOCK_PX and used + area >= (1 - MAX_WASTE) * _area(grown) and len(run) < MAX_RUN:
+                run.append(one)
+                around, used = grown, used + area
+                continue
+            yield _Block(first, run, around)
+        first, run = number, [one]
+        around, used = one.squares, area
+    if run:
+        yield _Block(first, run, around)
 
 
 def _union(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

@@ -25,8 +25,6 @@ NOTED_ENLARGEMENT, MAX_ENLARGEMENT = 1.02, 4.0
 WHOLE_WITHIN = 1e-4
 # A grid with more positions than this is a slip of the pen; a million patches are a large library.
 MAX_POSITIONS = 20_000_000
-# Patches are ordered by squares of this many grid positions, so that neighbours are read together.
-NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ class TilingSettings:
 class Tiling:
     """The patches of one slide: top left corners ``x0_px``, ``y0_px`` int32 (n) and the common side, at level 0.
 
-    Neighbours follow each other: the grid is walked in squares of 8 × 8 positions, row by row. ``notes`` are plain
-    sentences a person should read.
+    Neighbours follow each other, so that they can be read together: the grid is walked in Z-order (Morton, 1966).
+    ``notes`` are plain sentences a person should read.
     """
 
     settings: TilingSettings
@@ -139,7 +137,7 @@ def plan_tiling(info: SlideInfo, mask: TissueMask, settings: TilingSettings, *, 
     columns_px = _positions(info.width_px, size0_px, step0_px, unit_px)
     rows_px = _positions(info.height_px, size0_px, step0_px, unit_px)
     row, column = _where_tissue(mask, rows_px, columns_px, size0_px, settings.min_tissue)
-    order = np.lexsort((column, row, column // NEIGHBOURS, row // NEIGHBOURS))
+    order = np.argsort(_spread(column) | _spread(row) << 1, kind="stable")
     return Tiling(settings, columns_px[column[order]], rows_px[row[order]], size0_px, tuple(notes))
 
 
@@ -168,6 +166,20 @@ def _positions(side_px: int, size0_px: float, step0_px: float, unit_px: int) -> 
     if side_px - (starts[-1] + size0_px) >= EDGE_STRIP * size0_px:
         starts = np.append(starts, flush)
     return np.asarray(starts, dtype=np.int32)
+
+
+def _spread(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers below 2 ** 32 with a zero put before each binary digit; two of them interleave to a place in Z-order."""
+    spread = numbers.astype(np.int64)
+    for shift, digits in (
+        (16, 0x0000FFFF0000FFFF),
+        (8, 0x00FF00FF00FF00FF),
+        (4, 0x0F0F0F0F0F0F0F0F),
+        (2, 0x3333333333333333),
+        (1, 0x5555555555555555),
+    ):
+        spread = (spread | spread << shift) & digits
+    return spread
 
 
 def _where_tissue(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from plipdesk.slides.ink import find_ink
-from plipdesk.slides.morphology import Bools, closed, dilated, eroded, opened, small_areas
+from plipdesk.slides.morphology import Bools, closed, dilated, eroded, opened, small_areas, small_holes
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ def find_tissue(pixels: NDArray[np.uint8], um_per_px: float) -> Bools:
     textured = eroded((texture > TISSUE_TEXTURE) & (_blurred(difference) > TEXTURED_DIFFERENCE), 7)
     mask = opened(((difference > threshold) | textured) & ~ink, 3)
     mask = closed(mask, 7) & ~ink
-    mask |= small_areas(~mask & ~ink, below_px=FILLED_HOLE_MM2 * 1e6 / um_per_px**2)
+    mask |= small_holes(mask | ink, below_px=FILLED_HOLE_MM2 * 1e6 / um_per_px**2)
     mask &= dilated(opened(mask, min(MIN_THICKNESS_PX, height, width)), 7)
     min_px = min(MIN_PIECE_MM2 * 1e6 / um_per_px**2, 0.02 * height * width)
     return mask & ~small_areas(mask, below_px=min_px)
