@@ -21,7 +21,7 @@ from plipdesk.base.paths import cache_folder
 from plipdesk.encoders import clip_graph
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.graph import OPSET, Weights
-from plipdesk.encoders.weights import TensorFile, load_weights
+from plipdesk.encoders.weights import TensorFile, load_weights, verified_file
 
 if TYPE_CHECKING:
     import onnx
@@ -46,26 +46,28 @@ def graph_folder(card: EncoderCard) -> Path:
     return cache_folder() / "onnx" / settings_id(made_from)
 
 
-def graph_file(card: EncoderCard, weights: Path, tower: Tower, *, report: Callable[[str], None] | None = None) -> Path:
-    """Path of the checked graph of one tower; makes it if it is not there, not whole, or changed.
+def graph_file(card: EncoderCard, folder: Path, tower: Tower, *, report: Callable[[str], None] | None = None) -> Path:
+    """Path of the checked graph of one tower of the model in ``folder``; makes it if it is missing or damaged.
 
     Raises:
-        EncoderProblem: the weights cannot be read or do not fit the architecture.
+        EncoderProblem: the weights are not those of the card, cannot be read, or do not fit the architecture.
         DiskFull: no room in the cache.
     """
-    folder = graph_folder(card)
+    kept = graph_folder(card)
     with _ONE_AT_A_TIME:
-        found = _checked(folder, tower)
+        found = _checked(kept, tower)
         if found is not None:
             return found
         if report is not None:
             report(f"Preparing {card.name} for this computer; this is done once.")
+        # Again, since the model may have been replaced while it was in use, and the cache must not keep a mixture.
+        weights = verified_file(folder, card.files["weights"])
         content = _export(card, weights, tower).SerializeToString()
         digest = hashlib.sha256(content).hexdigest()
-        path = folder / f"{tower}-{digest[:16]}.onnx"
+        path = kept / f"{tower}-{digest[:16]}.onnx"
         with atomic_write(path) as stream:
             stream.write(content)
-        with atomic_write(folder / f"{tower}.json") as stream:
+        with atomic_write(kept / f"{tower}.json") as stream:
             stream.write(json.dumps({"file": path.name, "bytes": len(content), "sha256": digest}).encode())
         return path
 

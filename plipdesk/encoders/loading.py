@@ -109,7 +109,7 @@ def load_encoder(
             f"ONNX Runtime encodes in fp32 on the CPU here, not in {precision} on {device}.",
             remedy="Choose the torch runtime.",
         )
-    return OnnxEncoder(card, texts, lambda tower: graph_file(card, weights, tower, report=report), threads=count)
+    return OnnxEncoder(card, texts, lambda tower: graph_file(card, folder, tower, report=report), threads=count)
 
 
 def _in_torch(

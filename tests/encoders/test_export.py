@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,10 @@ import pytest
 
 from plipdesk.base.paths import cache_folder
 from plipdesk.encoders.card import EncoderProblem, load_card
-from plipdesk.encoders.export import graph_file, graph_folder
+from plipdesk.encoders.export import Tower, graph_file, graph_folder
 from plipdesk.encoders.loading import find_encoder, load_encoder
 from plipdesk.encoders.onnx_runtime import open_session
-from tests.encoders.models import SMALL_LITE, SMALL_VIT, lowest_cosine, random_patches, write_model
+from tests.encoders.models import SMALL_LITE, SMALL_VIT, card_document, lowest_cosine, random_patches, write_model
 
 
 @pytest.fixture
@@ -23,11 +24,9 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def _graph(models: Path, tower: str, told: list[str] | None = None) -> Path:
+def _graph(models: Path, tower: Tower, told: list[str] | None = None) -> Path:
     folder = models / "small-vit"
-    return graph_file(
-        load_card(folder), folder / "model.safetensors", tower, report=None if told is None else told.append
-    )  # type: ignore[arg-type]
+    return graph_file(load_card(folder), folder, tower, report=None if told is None else told.append)
 
 
 def test_made_once(models: Path, fresh_cache: Path) -> None:
@@ -122,35 +121,44 @@ def test_a_graph_that_is_there_needs_no_torch(models: Path) -> None:
     assert answer.stdout.strip() == "(5, 48) (1, 48) []"
 
 
-def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path, fresh_cache: Path) -> None:
+def test_weights_that_lack_a_tensor_are_refused(models: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
-    folder = write_model(tmp_path / "lacking", SMALL_VIT)
-    tensors = load_file(folder / "model.safetensors")
+    folder = tmp_path / "lacking"
+    folder.mkdir()
+    tensors = load_file(models / "small-vit" / "model.safetensors")
     del tensors["visual.transformer.resblocks.1.ln_1.bias"]
     tensors["token_embedding.weight"] = np.zeros((49408, 60), dtype=np.float32)
-    save_file(tensors, folder / "other.safetensors")
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "card.json").write_text(json.dumps(card_document(folder, SMALL_VIT)), encoding="utf-8")
     card = load_card(folder)
     with pytest.raises(EncoderProblem, match=r"lack visual\.transformer\.resblocks\.1\.ln_1\.bias"):
-        graph_file(card, folder / "other.safetensors", "image")
+        graph_file(card, folder, "image")
     with pytest.raises(EncoderProblem, match=r"token_embedding\.weight are \(49408, 60\), not \(49408, 64\)"):
-        graph_file(card, folder / "other.safetensors", "text")
+        graph_file(card, folder, "text")
 
 
-@pytest.mark.parametrize("trunk", ["resnet18", "test_vit"])
-def test_other_trunks(tmp_path: Path, trunk: str) -> None:
+def test_a_model_replaced_while_in_use_leaves_no_mixture_in_the_cache(
+    models: Path, tmp_path: Path, fresh_cache: Path
+) -> None:
+    folder = shutil.copytree(models / "small-vit", tmp_path / "small-vit")
+    encoder = load_encoder(find_encoder("small-vit", tmp_path), runtime="onnx")
+    shutil.copy(models / "small-lite" / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(EncoderProblem, match="not the one its card describes"):
+        encoder.encode_texts(["gland"])
+    assert not list(fresh_cache.rglob("*.onnx"))
+
+
+@pytest.mark.parametrize(("trunk", "producer"), [("resnet18", b"plipdesk"), ("test_efficientnet", b"pytorch")])
+def test_other_trunks(tmp_path: Path, trunk: str, producer: bytes) -> None:
     """One whose operations are all known, and one that is left to torch's own exporter."""
-    size = 160 if trunk == "test_vit" else 64
-    vision = {**SMALL_LITE["vision_cfg"], "timm_model_name": trunk, "image_size": size}
-    vision["timm_pool"] = "token" if trunk == "test_vit" else "avg"
+    vision = {**SMALL_LITE["vision_cfg"], "timm_model_name": trunk}
     folder = write_model(tmp_path / "other", {**SMALL_LITE, "vision_cfg": vision})
-    patches = random_patches(5, size)
+    patches = random_patches(5, 64)
     in_torch = load_encoder(find_encoder("other", tmp_path), runtime="torch", device="cpu")
     in_onnx = load_encoder(find_encoder("other", tmp_path), runtime="onnx")
     assert lowest_cosine(in_torch.encode_patches(patches), in_onnx.encode_patches(patches)) >= 0.99999
-    producer = b"pytorch" if trunk == "test_vit" else b"plipdesk"
-    card = load_card(folder)
-    assert producer in graph_file(card, folder / "model.safetensors", "image").read_bytes()[:200]
+    assert producer in graph_file(load_card(folder), folder, "image").read_bytes()[:200]
     in_onnx.close()
 
 
