@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,16 +97,16 @@ def _check_upper_links(path: Path, tail: NDArray[np.uint8], *, rows: int, links:
     """The level (n,) of each element; every upper link leads to an element that reaches that level."""
     _require(len(tail) % 4 == 0, path, "its upper links are cut off")
     words = tail.view("<u4")
-    filled = np.flatnonzero(words)
+    filled = np.flatnonzero(words).tolist()
     levels = np.zeros(rows, dtype=np.int32)
     per_level = links + 1
     lists: list[tuple[int, int]] = []  # (word where a level's list begins, its level)
-    position = row = 0
+    position = row = next_filled = 0
     while True:
-        next_filled = np.searchsorted(filled, position)
+        next_filled = bisect_left(filled, position, next_filled)
         if next_filled == len(filled):
             break
-        start = int(filled[next_filled])
+        start = filled[next_filled]
         row += start - position
         count_bytes = int(words[start])
         height, rest = divmod(count_bytes, 4 * per_level)

@@ -67,6 +67,16 @@ class Projection:
         laid[:, -1] = 0
         return laid, missed
 
+    def products(self, vectors: Float32s) -> tuple[Float32s, Float32s]:
+        """For query vectors (q, d) weights (q, length) and offsets (q,).
+
+        The inner product of the weights with a laid row, plus the offset, estimates the cosine: the same estimate as
+        from the distance, since nothing of the mean is missed by the axes.
+        """
+        weights = np.zeros((len(vectors), self.length), dtype=np.float32)
+        np.matmul(vectors, self.axes, out=weights[:, :-1])
+        return weights, vectors @ self.mean
+
     def _laid(self, vectors: Float32s) -> Float32s:
         centred = vectors - self.mean
         laid = np.empty((len(vectors), self.length), dtype=np.float32)

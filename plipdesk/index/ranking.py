@@ -13,6 +13,8 @@ vector.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,11 @@ _GRAPH_US = 2.5
 """Microseconds of graph search for each candidate asked for."""
 _MOST_ASKED = 4096
 """Beyond so many candidates a scan of the segment is as quick."""
+_DENSE = 3
+"""A stretch of the file is read whole if a third of it is wanted: that is quicker than picking rows."""
+_NEAR = 64
+_LONG_RUN = 128
+_EVEN_BLOCK = 4096
 
 
 class Best:
@@ -105,16 +112,20 @@ class _Candidates:
         several = len(view.segments) > 1 and self._wanted <= settings.candidates
         asked = settings.segment_candidates if several else self._wanted
         share = count / view.rows
-        narrow = mask is not None and count * _SCAN_US <= len(view.segments) * asked / share * _GRAPH_US
+        if mask is not None and count * _SCAN_US <= len(view.segments) * asked / share * _GRAPH_US:
+            allowed = np.flatnonzero(mask)
+            of_segment = view.segment_of[allowed]
+            exactly = [allowed[of_segment < 0]]
+            for position, segment in enumerate(view.segments):
+                exactly.append(self._scan(segment, queries, view.label_of, allowed[of_segment == position]))
+            return np.concatenate(exactly)
         exactly = [view.loose if mask is None else view.loose[mask[view.loose]]]
         for segment in view.segments:
             covered = min(segment.segment.rows, len(segment.number_of_label))
             exactly.append(_allowed(segment.number_of_label[covered:], mask))
-            if not covered:
-                continue
-            if narrow or not self._ask(segment, covered, queries, mask, asked):
-                labels = np.flatnonzero(_allows(segment.number_of_label[:covered], mask))
-                exactly.append(self._scan(segment, queries, labels))
+            if covered and not self._ask(segment, covered, queries, mask, asked):
+                numbers = _allowed(segment.number_of_label[:covered], mask)
+                exactly.append(self._scan(segment, queries, view.label_of, numbers))
         return np.concatenate(exactly)
 
     def _ask(self, view: SegmentView, covered: int, queries: Float32s, mask: Mask | None, asked: int) -> bool:
@@ -124,7 +135,7 @@ class _Candidates:
             share = float(mask[view.number_of_label[:covered:16]].mean())
         if asked > _MOST_ASKED * share:
             return False
-        labels, estimates = view.segment.nearest(queries, int(asked / share * (1.2 if share < 1 else 1)))
+        labels, estimates = view.segment.nearest(queries, int(asked / share))
         if not labels.shape[1]:
             return False
         # A row added since the view was taken has no number yet.
@@ -136,26 +147,40 @@ class _Candidates:
         self._best.offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE))
         return True
 
-    def _scan(self, view: SegmentView, queries: Float32s, labels: Numbers) -> Numbers:
-        """Candidates among ``labels`` from the mapped projected vectors; returns the numbers of those not on disk."""
+    def _scan(self, view: SegmentView, queries: Float32s, label_of: NDArray[np.int32], numbers: Numbers) -> Numbers:
+        """Candidates among the rows ``numbers`` of a segment from its mapped projected vectors.
+
+        Returns the numbers of those that are not on disk.
+        """
         kept = view.segment.saved_rows
-        saved = labels[: np.searchsorted(labels, kept.count)] if kept is not None else labels[:0]
-        if kept is not None and len(saved):
-            laid, missed = view.segment.projection.queries(queries)
-            square = np.einsum("qd,qd->q", laid, laid)[:, None] + missed[:, None]
-            places = kept.place_of_label[saved]
-            if len(saved) * 8 > kept.count:
-                products, lengths = _products(kept.vectors, laid)
-                products, lengths = products[:, places], lengths[places]
-            else:
-                products, lengths = _products(kept.vectors[places], laid)
-            self._best.offer(view.number_of_label[saved], 1 - (square + lengths - 2 * products) / 2)
-        return view.number_of_label[labels[len(saved) :]]
+        labels = label_of[numbers]
+        saved = labels < (0 if kept is None else kept.count)
+        if kept is not None and saved.any():
+            weights, offsets = view.segment.projection.products(queries)
+            places = kept.place_of_label[labels[saved]]
+            products = np.empty((len(queries), len(places)), dtype=np.float32)
+            for block in _runs(places):
+                some = places[block]
+                low, high = int(some.min()), int(some.max()) + 1
+                if high - low <= _DENSE * len(some):
+                    products[:, block] = (weights @ kept.vectors[low:high].T)[:, some - low]
+                else:
+                    products[:, block] = weights @ kept.vectors[some].T
+            self._best.offer(numbers[saved], products + offsets[:, None])
+        return numbers[~saved]
 
 
-def _products(vectors: Float32s, laid: Float32s) -> tuple[Float32s, Float32s]:
-    """Inner products (q, n) with the projected queries, and squared lengths (n,) of the projected vectors."""
-    return laid @ vectors.T, np.einsum("nd,nd->n", vectors, vectors)
+def _runs(places: NDArray[np.int32]) -> list[slice]:
+    """``places`` in blocks: runs that lie close together in the file where there are long ones, else even blocks."""
+    cuts = np.flatnonzero(np.abs(np.diff(places)) > _NEAR)
+    if len(cuts) * _LONG_RUN > len(places):
+        cuts = np.arange(_EVEN_BLOCK - 1, len(places) - 1, _EVEN_BLOCK)
+    edges = [0, *(cuts + 1).tolist(), len(places)]
+    return [
+        slice(start, min(start + _EVEN_BLOCK, end))
+        for low, end in itertools.pairwise(edges)
+        for start in range(low, end, _EVEN_BLOCK)
+    ]
 
 
 def ascending(numbers: Numbers) -> Numbers:

@@ -295,8 +295,7 @@ class VectorIndex:
             label += piece.rows
         together = View(self._parts, [*self._view.placed, Placed(segment, record.pieces)])
         numbers = np.concatenate([part.number_of_label for part in together.segments])
-        numbers = numbers[numbers >= 0]
-        return len(np.unique(numbers)) == len(numbers)
+        return int(np.bincount(numbers[numbers >= 0], minlength=1).max()) <= 1
 
     def _sweep(self) -> None:
         """Delete what no manifest names: leftovers of a kill."""

@@ -8,6 +8,7 @@ checks every declared number against the size of the file before it maps anythin
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -148,9 +149,7 @@ class VectorFile:
                 f"The vectors of a slide cannot be read: {error.strerror}.", path=path, remedy=_REMEDY
             ) from error
         views = {
-            name: np.frombuffer(mapped, dtype=dtype, count=int(np.prod(shape)), offset=data_offset + start).reshape(
-                shape
-            )
+            name: np.frombuffer(mapped, dtype=dtype, count=math.prod(shape), offset=data_offset + start).reshape(shape)
             for name, (dtype, shape, start) in arrays.items()
         }
         rows, dim = views["embeddings"].shape

@@ -63,10 +63,14 @@ class View:
         self.starts = np.zeros(len(ordered) + 1, dtype=np.int64)
         np.cumsum([file.rows for file in self.files], out=self.starts[1:])
         self.rows = int(self.starts[-1])
+        self._index_of = {part_id: index for index, part_id in enumerate(ordered)}
         start_of = dict(zip(ordered, self.starts[:-1].tolist(), strict=True))
-        in_segment = np.zeros(self.rows, dtype=bool)
+        self.segment_of = np.full(self.rows, -1, dtype=np.int16)
+        """(rows,) which segment has each row; −1: none."""
+        self.label_of = np.full(self.rows, -1, dtype=np.int32)
+        """(rows,) under which label."""
         segments = []
-        for group in self.placed:
+        for position, group in enumerate(self.placed):
             number_of_label = np.full(group.rows, -1, dtype=np.int64)
             label = 0
             for piece in group.pieces:
@@ -74,11 +78,12 @@ class View:
                 if start is not None:
                     first = start + piece.first_row
                     number_of_label[label : label + piece.rows] = np.arange(first, first + piece.rows)
-                    in_segment[first : first + piece.rows] = True
+                    self.segment_of[first : first + piece.rows] = position
+                    self.label_of[first : first + piece.rows] = np.arange(label, label + piece.rows)
                 label += piece.rows
             segments.append(SegmentView(group.segment, number_of_label, int((number_of_label < 0).sum())))
         self.segments = tuple(segments)
-        self.loose: Numbers = np.flatnonzero(~in_segment)
+        self.loose: Numbers = np.flatnonzero(self.segment_of < 0)
         """Numbers of the rows that no segment has."""
 
     # --- rows by number -----------------------------------------------------------------------------------------------
@@ -127,14 +132,18 @@ class View:
     def mask(self, selection: RowSelection) -> NDArray[np.bool_]:
         """Whether each row may answer; one False more at the end, so that number −1 may not."""
         allowed = np.zeros(self.rows + 1, dtype=bool)
-        index_of = {part_id: index for index, part_id in enumerate(self.part_ids.tolist())}
+        index_of = self._index_of
         for part_id in selection.parts:
             index = index_of.get(part_id)
             if index is not None:
                 allowed[self.starts[index] : self.starts[index + 1]] = True
-        for part_id, rows in selection.rows.items():
-            index = index_of.get(part_id)
-            if index is not None:
-                inside = rows[(rows >= 0) & (rows < self.files[index].rows)]
-                allowed[self.starts[index] + inside.astype(np.int64)] = True
+        singles = [(index_of[part_id], rows) for part_id, rows in selection.rows.items() if part_id in index_of]
+        if singles:
+            which = np.array([index for index, _ in singles])
+            counts = [len(rows) for _, rows in singles]
+            inside = np.concatenate([rows for _, rows in singles]).astype(np.int32, copy=False)
+            numbers = np.repeat(self.starts[which], counts) + inside
+            # As unsigned numbers, rows below 0 are far beyond any part.
+            known = inside.view(np.uint32) < np.repeat(np.diff(self.starts).astype(np.uint32)[which], counts)
+            allowed[numbers if known.all() else numbers[known]] = True
         return allowed

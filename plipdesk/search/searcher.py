@@ -310,9 +310,11 @@ class _Answer:
 
     def _hit(self, rank: int, candidate: Candidate) -> Hit:
         slide = self._slides[candidate.slide_id]
+        # Stored vectors are as long as half precision lets them be: up to 0.0002 more than one.
+        score = min(candidate.score, 1.0) if len(self._scoring.parts) == 1 else candidate.score
         return Hit(
             rank=rank,
-            score=candidate.score,
+            score=score,
             percentile=self._scoring.percentile(candidate.score),
             slide_id=slide.slide_id,
             path=slide.path,

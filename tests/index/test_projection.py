@@ -29,6 +29,8 @@ def test_what_is_lost_is_the_product_of_the_remainders() -> None:
     projection = Projection.fit(vectors, 12)
     laid, (asked, missed) = projection.rows(vectors), projection.queries(queries)
     estimates = 1 - (((asked[:, None] - laid[None]) ** 2).sum(axis=2) + missed[:, None]) / 2
+    weights, offsets = projection.products(queries)
+    np.testing.assert_allclose(weights @ laid.T + offsets[:, None], estimates, atol=1e-5)
     rest = np.eye(32) - projection.axes @ projection.axes.T
     lost = (queries - projection.mean) @ rest @ (vectors - projection.mean).T
     np.testing.assert_allclose(estimates + lost, queries @ vectors.T, atol=1e-5)
