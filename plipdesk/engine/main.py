@@ -276,6 +276,7 @@ def _serve(workspace: Workspace, log: ProcessLog, options: argparse.Namespace) -
         with contextlib.suppress(ConnectionLost):
             remove_socket(Address.parse(last.address))
         EngineNote.remove(workspace)
+    EngineNote.sweep(workspace)
     catalogue = Catalogue.open(workspace)
     swept = sweep(workspace, catalogue)
     LOGGER.info("engine starts; %d leftovers swept", len(swept))

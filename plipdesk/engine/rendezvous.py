@@ -139,6 +139,12 @@ class EngineNote:
         """Take the note away: nobody listens any more."""
         (workspace.run / _NOTE).unlink(missing_ok=True)
 
+    @staticmethod
+    def sweep(workspace: Workspace) -> None:
+        """Delete notes that a killed engine was just writing; called by the engine that holds the lock."""
+        for path in workspace.run.glob(f"{Path(_NOTE).stem}.*.partial"):
+            path.unlink(missing_ok=True)
+
 
 def note_of_this_process(address: object) -> EngineNote:
     """The note that an engine leaves."""

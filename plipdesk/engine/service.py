@@ -21,7 +21,7 @@ from plipdesk.engine.lifetime import Lifetime
 from plipdesk.engine.reader_desk import ReaderDesk
 from plipdesk.engine.server import Peer, Refused, in_words
 from plipdesk.engine.shelves import EncoderShelf, IndexShelf
-from plipdesk.engine.supervisor import ChildKind, Supervisor
+from plipdesk.engine.supervisor import Supervisor
 from plipdesk.search.searcher import Searcher
 
 _LOG = logging.getLogger(__name__)
@@ -94,10 +94,8 @@ class EngineService:
 
     def welcome(self, peer: Peer) -> m.Message:
         """Let a peer in; children must be ours."""
-        if peer.role in ("worker", "reader"):
-            kind: ChildKind = "worker" if peer.role == "worker" else "reader"
-            if not self._supervisor.check_in(kind, peer.child):
-                raise Refused(f"This engine has not started that {kind} process.")
+        if peer.role in ("worker", "reader") and not self._supervisor.check_in(peer.child):
+            raise Refused(f"This engine has not started that {peer.role} process.")
         self._lifetime.came(peer.role)
         return m.Welcome(version=m.PROTOCOL_VERSION, engine_pid=os.getpid(), workspace=str(self._workspace.root))
 
@@ -122,6 +120,7 @@ class EngineService:
             self._jobs.ask_for_work(peer, request_id, message.kinds)
             return None
         if isinstance(message, m.ReaderReady) and peer.role == "reader":
+            self._supervisor.useful(peer.child)
             self._readers.ready(peer.child, message.address)
             return m.Done()
         if isinstance(message, m.GetReader):
@@ -162,6 +161,7 @@ class EngineService:
         return self._jobs.submit(asked.kind, asked.params, asked.priority)
 
     def _begin_item(self, peer: Peer, said: m.BeginItem) -> m.Message:
+        self._supervisor.useful(peer.child)
         self._jobs.begin(peer, said.job_id, said.path)
         return m.Done()
 
@@ -184,6 +184,7 @@ class EngineService:
         return m.Done()
 
     def _finish_job(self, peer: Peer, said: m.FinishJob) -> m.Message:
+        self._supervisor.useful(peer.child)
         self._jobs.finish(peer, said)
         return m.Done()
 

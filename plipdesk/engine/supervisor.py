@@ -17,7 +17,9 @@ from plipdesk.engine.lifetime import ENGINE_GONE
 
 _LOG = logging.getLogger(__name__)
 ChildKind = Literal["worker", "reader"]
-_STRIKES = 3
+_PATIENCE = 15
+_COST: dict[Death, int] = {"crashed": 5, "ended": 5, "killed": 1}
+"""What each end of a child that was of no use takes of the patience; kills may be a person's, or for memory."""
 _END_TIMEOUT_S = 3.0
 _ASKED_TO_END = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
 
@@ -34,7 +36,7 @@ class Supervisor:
 
     Children are started on the thread that runs what is given to ``post``, the engine's main thread, since Linux ends
     them when the thread that started them ends. ``ended`` is told of each end; ``hopeless`` when a kind of process dies
-    time and again before it could say hello.
+    time and again before it was of any use.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Supervisor:
         self._lock = threading.Lock()
         self._children: dict[int, Child] = {}
         self._hung: set[int] = set()
-        self._strikes: dict[ChildKind, int] = {"worker": 0, "reader": 0}
+        self._spent: dict[ChildKind, int] = {"worker": 0, "reader": 0}
         self._checked_in: set[int] = set()
+        self._useful: set[int] = set()
         self._last_number = 0
         self._ending = False
 
@@ -61,14 +64,21 @@ class Supervisor:
         """Have a child of this kind, if there is none; from any thread."""
         self._post(partial(self._start_if_missing, kind))
 
-    def check_in(self, kind: ChildKind, number: int) -> bool:
+    def check_in(self, number: int) -> bool:
         """A child says hello; returns whether it is one of ours."""
         with self._lock:
             if number not in self._children:
                 return False
             self._checked_in.add(number)
-            self._strikes[kind] = 0
             return True
+
+    def useful(self, number: int) -> None:
+        """A child has begun to do what it is for."""
+        with self._lock:
+            child = self._children.get(number)
+            if child is not None:
+                self._useful.add(number)
+                self._spent[child.kind] = 0
 
     def kill(self, number: int) -> None:
         """End a child that hangs; what it had in work is blamed."""
@@ -115,13 +125,14 @@ class Supervisor:
             if child.number in self._hung:
                 self._hung.discard(child.number)
                 death = "crashed"
-            known = child.number in self._checked_in
+            in_vain = child.number not in self._useful and (death != "ended" or child.number not in self._checked_in)
             self._checked_in.discard(child.number)
-            if not known:
-                self._strikes[child.kind] += 1
-            out = self._strikes[child.kind] >= _STRIKES
+            self._useful.discard(child.number)
+            if in_vain:
+                self._spent[child.kind] += _COST[death]
+            out = self._spent[child.kind] >= _PATIENCE
             if out:
-                self._strikes[child.kind] = 0
+                self._spent[child.kind] = 0
         if death != "ended":
             _LOG.warning("the %s process %s (exit status %d)", child.kind, death, status)
         if out:
