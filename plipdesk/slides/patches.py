@@ -23,8 +23,10 @@ Pixels = NDArray[np.uint8]
 BLOCK_PX = 2048 * 2048
 # … and this many patches, as they may overlap …
 MAX_RUN = 256
-# … while at most this share of what is read is used by none of them; a square filled in Z-order never wastes more.
-MAX_WASTE = 0.35
+# … while at most this share of what is read is used by none of them; on the way there it may be more, as in Z-order the
+# squares of a dense grid are filled to two thirds before they are full.
+MAX_WASTE = 0.15
+HOPELESS_WASTE = 0.5
 # What all threads of one slide may hold: blocks being read and patches waiting to be taken.
 AHEAD_BYTES = 256 * 1024 * 1024
 # A finer level may stand in for a damaged one while it takes no more pixels than this: a second or two.
@@ -120,23 +122,23 @@ class _Block:
 
 def _blocks(tiling: Tiling, grid: Grid) -> Iterator[_Block]:
     """Runs of neighbouring patches, the same wherever reading starts."""
-    out = tiling.settings.patch_px
-    first, run = 0, list[Window]()
-    around, used = (0, 0, 0, 0), 0
-    for number, (x0_px, y0_px) in enumerate(zip(tiling.x0_px.tolist(), tiling.y0_px.tolist(), strict=True)):
-        one = window(grid, x0_px, y0_px, tiling.size0_px, tiling.size0_px, (out, out))
-        area = _area(one.squares)
-        if run:
-            grown = _union(around, one.squares)
-            if _area(grown) <= BLOCK_PX and used + area >= (1 - MAX_WASTE) * _area(grown) and len(run) < MAX_RUN:
-                run.append(one)
-                around, used = grown, used + area
-                continue
-            yield _Block(first, run, around)
-        first, run = number, [one]
-        around, used = one.squares, area
-    if run:
-        yield _Block(first, run, around)
+    out, size0_px = tiling.settings.patch_px, tiling.size0_px
+    first, count = 0, len(tiling.x0_px)
+    while first < count:
+        run = list[Window]()
+        around, used = (0, 0, 0, 0), 0
+        length, squares = 0, around
+        for number in range(first, min(count, first + MAX_RUN)):
+            one = window(grid, float(tiling.x0_px[number]), float(tiling.y0_px[number]), size0_px, size0_px, (out, out))
+            around = _union(around, one.squares) if run else one.squares
+            used += _area(one.squares)
+            if run and (_area(around) > BLOCK_PX or used < (1 - HOPELESS_WASTE) * _area(around)):
+                break
+            run.append(one)
+            if used >= (1 - MAX_WASTE) * _area(around):
+                length, squares = len(run), around
+        yield _Block(first, run[:length], squares)
+        first += length
 
 
 def _union(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
