@@ -22,6 +22,8 @@ STAIN_SHARE = 0.4
 EVEN = 2.2
 # A stroke is at least this large; smaller spots are left to the tissue's own rules.
 MIN_STROKE_MM2 = 0.02
+# From nearer than this, a field of about a millimetre, an even red or blue is blood or muscle and no pen.
+NEAREST_UM_PER_PX = 2.0
 # Pixels that a mark's soft edge reaches beyond what its colour tells.
 SOFT_EDGE_PX = 3
 
@@ -52,7 +54,7 @@ def find_ink(smooth: Floats, deviation: Floats, coloured: Bools, um_per_px: floa
     nearby = ndimage.uniform_filter(deviation, 3)
     coloured_px = int(np.count_nonzero(coloured)) + 1
     for ink in _inks(smooth):
-        if np.count_nonzero(ink.sure) < min_px:
+        if np.count_nonzero(ink.sure) < min_px or (um_per_px < NEAREST_UM_PER_PX and ink.name != "black"):
             continue
         core = opened(ink.sure, 5)
         labels, count = ndimage.label(core)
@@ -90,7 +92,7 @@ def _inks(smooth: Floats) -> tuple[_Ink, ...]:
         ),
         _Ink(
             "blue",
-            (blue - red > 50) & (blue - green > 30) & (20 * spread > 9 * high),
+            (blue - red > 50) & (blue - green > 30) & (red - green < 20) & (20 * spread > 9 * high),
             (blue - red > 30) & (blue - green > 15),
             6.0,
         ),

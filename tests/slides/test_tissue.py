@@ -89,6 +89,12 @@ def test_a_stain_of_the_colour_of_ink_is_tissue(colour: tuple[int, int, int]) ->
     assert dice(find_tissue(pixels, 8), ellipse()) > 0.95
 
 
+def test_even_colour_seen_from_near_is_tissue() -> None:
+    pixels = drawn()
+    pixels[180:260, 240:360] = (190, 60, 75)
+    assert find_tissue(pixels, 0.5)[190:250, 250:350].all()
+
+
 def test_edges_fibres_and_dust_are_left_out() -> None:
     pixels = drawn()
     pixels[:, 20:23] = (120, 120, 125)
