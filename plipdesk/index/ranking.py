@@ -30,6 +30,8 @@ _GRAPH_US = 2.5
 """Microseconds of graph search for each candidate asked for."""
 _MOST_ASKED = 4096
 """Beyond so many candidates a scan of the segment is as quick."""
+_BROADER = 6
+"""How much more is asked of a graph whose nearest rows may not answer, before its rows are scanned."""
 _DENSE = 3
 """A stretch of the file is read whole if a third of it is wanted: that is quicker than picking rows."""
 _NEAR = 64
@@ -133,19 +135,24 @@ class _Candidates:
         share = 1 - view.dead / len(view.number_of_label)
         if mask is not None:
             share = float(mask[view.number_of_label[:covered:16]].mean())
-        if asked > _MOST_ASKED * share:
-            return False
-        labels, estimates = view.segment.nearest(queries, int(asked / share))
-        if not labels.shape[1]:
-            return False
+        for breadth in (1, _BROADER):
+            if breadth * asked > _MOST_ASKED * share:
+                return False
+            labels, estimates = view.segment.nearest(queries, int(breadth * asked / share))
+            numbers, valid = self._known(view, covered, labels, mask)
+            # Without a filter only a graph that hangs together badly gives too few.
+            if int(valid.sum(axis=1).min()) >= min(asked // 2, share * covered / 2):
+                self._best.offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE))
+                return True
+        return False
+
+    @staticmethod
+    def _known(view: SegmentView, covered: int, labels: Numbers, mask: Mask | None) -> tuple[Numbers, Mask]:
+        """Numbers (q, n) of labels, and which of them may answer."""
         # A row added since the view was taken has no number yet.
         known = np.minimum(labels, len(view.number_of_label) - 1)
         numbers = np.where(labels < covered, view.number_of_label[known], -1)
-        valid = numbers >= 0 if mask is None else mask[numbers]
-        if mask is not None and int(valid.sum(axis=1).min()) < min(asked // 2, share * covered):
-            return False
-        self._best.offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE))
-        return True
+        return numbers, _allows(numbers, mask)
 
     def _scan(self, view: SegmentView, queries: Float32s, label_of: NDArray[np.int32], numbers: Numbers) -> Numbers:
         """Candidates among the rows ``numbers`` of a segment from its mapped projected vectors.

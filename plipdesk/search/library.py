@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plipdesk.catalogue.catalogue import Catalogue
+from plipdesk.catalogue.changes import ChangeWatch
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.index.selection import RowSelection
 
@@ -16,8 +17,8 @@ from plipdesk.index.selection import RowSelection
 class Library:
     """What the catalogue says about the parts of an index. Thread-safe.
 
-    Embeddings never change once committed, so they are remembered; slides are asked for each time, since people edit
-    what is said about them.
+    Embeddings never change once committed, so they are remembered; slides are remembered until anything changes, since
+    people edit what is said about them.
     """
 
     def __init__(self, catalogue: Catalogue, encoder_fingerprint: str) -> None:
@@ -26,6 +27,9 @@ class Library:
         self._lock = threading.Lock()
         self._rows: dict[int, EmbeddingRow] = {}
         self._counted: tuple[NDArray[np.int64], int] | None = None
+        self._changes = ChangeWatch(catalogue.database)
+        self._stamp = self._changes.stamp()
+        self._slides: dict[str, SlideRow] = {}
 
     def embeddings(self, part_ids: Iterable[int]) -> dict[int, EmbeddingRow]:
         """The rows of parts by id; one that is no longer committed may be among them, its slide is not."""
@@ -37,6 +41,11 @@ class Library:
                 }
             return {part_id: self._rows[part_id] for part_id in wanted if part_id in self._rows}
 
+    def parts_of(self, slide_ids: Set[str]) -> set[int]:
+        """Ids of the parts of some slides, as far as any part was asked for since they were committed."""
+        with self._lock:
+            return {part_id for part_id, row in self._rows.items() if row.slide_id in slide_ids}
+
     def of_slide(self, slide_id: str, patch_mpp_um: tuple[float, ...] = ()) -> list[EmbeddingRow]:
         """The embeddings of one slide."""
         return self._catalogue.embeddings.select(
@@ -45,10 +54,20 @@ class Library:
 
     def slides(self, slide_ids: Iterable[str]) -> dict[str, SlideRow]:
         """Slides by id; those that are gone are left out."""
-        wanted = tuple(sorted(set(slide_ids)))
-        if not wanted:
-            return {}
-        return {row.slide_id: row for row in self._catalogue.slides.select(SlideFilter(slide_ids=wanted))}
+        wanted = set(slide_ids)
+        with self._lock:
+            # The stamp is taken before reading: what changes meanwhile is then read again the next time.
+            stamp = self._changes.stamp()
+            if stamp != self._stamp:
+                self._slides, self._stamp = {}, stamp
+            if missing := tuple(sorted(wanted - self._slides.keys())):
+                rows = self._catalogue.slides.select(SlideFilter(slide_ids=missing))
+                self._slides.update((row.slide_id, row) for row in rows)
+            return {slide_id: self._slides[slide_id] for slide_id in wanted if slide_id in self._slides}
+
+    def close(self) -> None:
+        """Close the connection that notices changes."""
+        self._changes.close()
 
     def allowed(
         self, filters: SlideFilter, patch_mpp_um: tuple[float, ...]

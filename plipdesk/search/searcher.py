@@ -97,11 +97,20 @@ class Searcher:
         if encoder.card.has_words and desk.index.rows:
             desk.calibration.limit("words", encoder)
 
+    def close(self) -> None:
+        """Let go of the catalogue."""
+        with self._lock:
+            for desk in self._desks.values():
+                desk.library.close()
+            self._desks.clear()
+
     def _desk(self, encoder: Encoder) -> _Desk:
         index = self._index_for(encoder.fingerprint)
         with self._lock:
             desk = self._desks.get(encoder.fingerprint)
             if desk is None or desk.index is not index or desk.encoder is not encoder:
+                if desk is not None:
+                    desk.library.close()
                 desk = _Desk(self._catalogue, index, encoder, self._vocabulary, self._terms)
                 self._desks[encoder.fingerprint] = desk
             return desk
@@ -207,7 +216,7 @@ class _Answer:
             group = self._group_of(candidate)
             members[group] = members.get(group, 0) + 1
         slide_ids = {one.slide_id for one in candidates if members[self._group_of(one)] >= self._query.per_group}
-        return {row.embedding_id for slide_id in slide_ids for row in self._library.of_slide(slide_id)}
+        return self._library.parts_of(slide_ids)
 
     def _best(
         self, count: int, seen: Mapping[int, list[int]], full: Set[int]
