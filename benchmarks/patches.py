@@ -22,7 +22,7 @@ from plipdesk.encoders.protocol import Encoder
 from plipdesk.slides.opening import open_slide
 from plipdesk.slides.patches import iter_patches
 from plipdesk.slides.protocol import SlideReader
-from plipdesk.slides.resampling import grid_for, read_squares, resampled, window
+from plipdesk.slides.resampling import grid_for, read_squares, window
 from plipdesk.slides.tiling import Tiling, TilingSettings, plan_tiling
 from plipdesk.slides.tissue import tissue_mask
 
@@ -79,7 +79,7 @@ def agreement(path: Path, downsample: float, encoder: Encoder) -> dict[str, Any]
             for number in chosen:
                 corner = float(tiling.x0_px[number]), float(tiling.y0_px[number])
                 wanted = window(grid, *corner, tiling.size0_px, tiling.size0_px, (PATCH_PX, PATCH_PX))
-                patches.append(resampled(read_squares(reader, grid, wanted.squares), wanted, (PATCH_PX, PATCH_PX)))
+                patches.append(read_squares(reader, grid, wanted.squares).cut(wanted, (PATCH_PX, PATCH_PX)))
             read[level] = np.stack(patches)
         ceiling = best_linear_correlation(reader, tiling, chosen, best)
     cosine = np.sum(encoder.encode_patches(read[best]) * encoder.encode_patches(read[best - 1]), axis=1)
@@ -99,9 +99,9 @@ def best_linear_correlation(reader: SlideReader, tiling: Tiling, chosen: NDArray
     for number in chosen[:: max(1, len(chosen) // 6)]:
         scale = 2**level
         x, y = int(tiling.x0_px[number]) // scale, int(tiling.y0_px[number]) // scale
-        coarse = read_squares(reader, grid_for(reader.info, scale, level), (x, y, x + 128, y + 128))
+        coarse = read_squares(reader, grid_for(reader.info, scale, level), (x, y, x + 128, y + 128)).pixels
         around = (2 * x - half, 2 * y - half, 2 * x + 256 + half, 2 * y + 256 + half)
-        fine = read_squares(reader, grid_for(reader.info, scale / 2, level - 1), around).mean(axis=2)
+        fine = read_squares(reader, grid_for(reader.info, scale / 2, level - 1), around).pixels.mean(axis=2)
         values.append(coarse.mean(axis=2).ravel())
         shifts = [(dy, dx) for dy in range(1, KERNEL_PX + 1) for dx in range(1, KERNEL_PX + 1)]
         mixes.append(np.stack([fine[dy : dy + 256 : 2, dx : dx + 256 : 2].ravel() for dy, dx in shifts], axis=1))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plipdesk.base.errors import Bug
 from plipdesk.slides.errors import SlideProblem
 from plipdesk.slides.protocol import SlideInfo, SlideReader
-from plipdesk.slides.resampling import Grid, Window, grid_for, read_squares, resampled, window
+from plipdesk.slides.resampling import Grid, Window, grid_for, read_squares, window
 from plipdesk.slides.tiling import MAX_ENLARGEMENT, Tiling
 
 Pixels = NDArray[np.uint8]
@@ -92,7 +92,7 @@ def read_scaled(
     for grid in _grids(reader.info, downsample, width0_px * height0_px):
         wanted = window(grid, x0_px, y0_px, width0_px, height0_px, (width_px, height_px))
         try:
-            return resampled(read_squares(reader, grid, wanted.squares), wanted, (width_px, height_px))
+            return read_squares(reader, grid, wanted.squares).cut(wanted, (width_px, height_px))
         except SlideProblem as error:
             problem = problem or error
     assert problem is not None
@@ -167,12 +167,10 @@ def _read_block(
             corner = float(tiling.x0_px[number]), float(tiling.y0_px[number])
             patches[place] = read_patch(reader, *corner, tiling.size0_px, out)
         return patches
-    left, top = block.squares[:2]
     for place, member in enumerate(members):
         if stopped.is_set():
             break
-        x0, y0, x1, y1 = member.squares
-        patches[place] = resampled(squares[y0 - top : y1 - top, x0 - left : x1 - left], member, (out, out))
+        patches[place] = squares.cut(member, (out, out))
     return patches
 
 

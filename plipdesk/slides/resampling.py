@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +83,41 @@ def _copied(start: float, stop: float, out: int) -> bool:
     return abs(start - round(start)) < COPIED_WITHIN_PX and abs(stop - start - out) < COPIED_WITHIN_PX
 
 
-def read_squares(reader: SlideReader, grid: Grid, squares: tuple[int, int, int, int]) -> Pixels:
-    """The squares x0, y0, x1, y1 of ``grid`` as pixels (y1 - y0, x1 - x0, 3), read piece by piece.
+@dataclass(frozen=True, eq=False)
+class Squares:
+    """Squares of a grid as ``pixels`` (h, w, 3), the first of which is number (``x0``, ``y0``) on the grid."""
+
+    x0: int
+    y0: int
+    pixels: Pixels
+
+    @cached_property
+    def _picture(self) -> Image.Image:
+        return Image.fromarray(self.pixels)
+
+    def cut(self, wanted: Window, out_px: tuple[int, int]) -> Pixels:
+        """The box of a window whose squares are all here, as (out height, out width, 3).
+
+        The answer depends on the window's own squares alone, not on what else is here.
+        """
+        width, height = out_px
+        left, top, right, bottom = wanted.squares
+        x0, y0, x1, y1 = wanted.box
+        here = (left - self.x0, top - self.y0, right - self.x0, bottom - self.y0)
+        if (right - left, bottom - top) == out_px and _copied(x0, x1, width) and _copied(y0, y1, height):
+            return self.pixels[here[1] : here[3], here[0] : here[2]]
+        # A box that by rounding reaches a hair beyond what there is would be refused.
+        inside = (
+            max(0.0, x0 - left),
+            max(0.0, y0 - top),
+            min(float(right - left), x1 - left),
+            min(float(bottom - top), y1 - top),
+        )
+        return np.asarray(self._picture.crop(here).resize((width, height), Image.Resampling.BICUBIC, box=inside))
+
+
+def read_squares(reader: SlideReader, grid: Grid, squares: tuple[int, int, int, int]) -> Squares:
+    """The squares x0, y0, x1, y1 (exclusive) of ``grid``, read piece by piece.
 
     Raises:
         SlideProblem: the file is damaged here.
@@ -91,7 +125,7 @@ def read_squares(reader: SlideReader, grid: Grid, squares: tuple[int, int, int, 
     x0, y0, x1, y1 = squares
     step = max(1, PIECE_PX // grid.factor)
     if grid.factor == 1 and x1 - x0 <= step and y1 - y0 <= step:
-        return read_level(reader, grid.level, x0, y0, x1 - x0, y1 - y0)
+        return Squares(x0, y0, read_level(reader, grid.level, x0, y0, x1 - x0, y1 - y0))
     whole = np.empty((y1 - y0, x1 - x0, 3), dtype=np.uint8)
     for top in range(y0, y1, step):
         for left in range(x0, x1, step):
@@ -107,22 +141,4 @@ def read_squares(reader: SlideReader, grid: Grid, squares: tuple[int, int, int, 
             if grid.factor > 1:
                 piece = np.asarray(Image.fromarray(piece).reduce(grid.factor))
             whole[top - y0 : top - y0 + height, left - x0 : left - x0 + width] = piece
-    return whole
-
-
-def resampled(squares: Pixels, wanted: Window, out_px: tuple[int, int]) -> Pixels:
-    """The window's box as (out height, out width, 3), from exactly the squares that the window takes in."""
-    width, height = out_px
-    left, top = wanted.squares[:2]
-    x0, y0, x1, y1 = wanted.box
-    if squares.shape[:2] == (height, width) and _copied(x0, x1, width) and _copied(y0, y1, height):
-        return squares
-    # A box that reaches beyond what there is by rounding would be refused.
-    inside = (
-        max(0.0, x0 - left),
-        max(0.0, y0 - top),
-        min(float(squares.shape[1]), x1 - left),
-        min(float(squares.shape[0]), y1 - top),
-    )
-    picture = Image.fromarray(np.ascontiguousarray(squares))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC, box=inside))
+    return Squares(x0, y0, whole)

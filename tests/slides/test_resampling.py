@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plipdesk.slides.level_pixels import level_scale, read_level
 from plipdesk.slides.openslide_reader import OpenSlideReader
 from plipdesk.slides.protocol import SlideReader
-from plipdesk.slides.resampling import grid_for, read_squares, resampled, window
+from plipdesk.slides.resampling import grid_for, read_squares, window
 from tests.drawing import pyramidal_tiff, tissue_picture
 from tests.slides.array_reader import ArrayReader
 
@@ -27,7 +27,7 @@ def at_level(
 ) -> Pixels:
     grid = grid_for(reader.info, box0[2] / out_px[0], level)
     wanted = window(grid, *box0, out_px)
-    return resampled(read_squares(reader, grid, wanted.squares), wanted, out_px)
+    return read_squares(reader, grid, wanted.squares).cut(wanted, out_px)
 
 
 @pytest.mark.parametrize("size0_px", [224.0, 448.0, 300.7, 500.0, 448.1, 672.0])
@@ -124,7 +124,7 @@ def test_any_box_gives_a_picture_of_the_size_asked_for(
     reader = ArrayReader(PICTURE, levels=3)
     grid = grid_for(reader.info, min(width0 / width, height0 / height))
     wanted = window(grid, x0, y0, width0, height0, (width, height))
-    picture = resampled(read_squares(reader, grid, wanted.squares), wanted, (width, height))
+    picture = read_squares(reader, grid, wanted.squares).cut(wanted, (width, height))
     assert picture.shape == (height, width, 3)
     if x0 + width0 < 0 or y0 > 768:
         assert picture.min() >= 250, "white, but for the kernel's reach over the edge"
