@@ -9,8 +9,11 @@ patches of this index get,
 
     z = (score − median) / (1.4826 · MAD),
 
-and the patch's score is the sum of weight · z over the parts, divided by the sum of the weights' sizes. A negative
-weight pushes away what it names.
+and the patch's score is the sum of weight · z over the parts, divided by the sum of the weights' sizes. Of a part with
+negative weight only z above zero counts: what looks like it is pushed away, and what looks even less like it than
+random patches do is no better for that. (On tiles of held-out cases, "A, not B" ranked by z(A) − z(B) is worse than by
+z(A) alone; mean average precision 0.26 against 0.33, and 0.31 when cut at zero; with half the weight 0.32 and 0.33.
+"A and B": 0.13, against 0.06 by either alone.) Where nothing attracts, a negative weight turns the ranking round.
 """
 
 from __future__ import annotations
@@ -94,6 +97,7 @@ class Scoring:
         self.parts = tuple(parts)
         own = [part.scores(random_patches) for part in self.parts]
         self._alone = len(self.parts) == 1 and self.parts[0].weight > 0
+        self._attracts = any(part.weight > 0 for part in self.parts)
         self._spreads = tuple(Spread.of(scores) for scores in own)
         self._weights = sum(abs(part.weight) for part in self.parts)
         self.background = np.sort(self._together(own))
@@ -112,21 +116,22 @@ class Scoring:
     def probes(self) -> Float32s:
         """Unit vectors (m, d) whose nearest rows are the candidates.
 
-        Those of every part that attracts; in a mix also the sum of all linear parts as they are weighed, which ranks
-        exactly as the query does where all parts are linear.
+        Those of every part that attracts; in a mix also the sum of these as they are weighed, which ranks as the query
+        does where all are linear, and the sum of all parts, which finds what is like some and unlike others.
         """
         probes = [part.vectors for part in self.parts if part.weight > 0]
         if self._alone:
             return probes[0]
-        linear = [
-            part.direction * np.float32(part.weight / spread.deviation)
-            for part, spread in zip(self.parts, self._spreads, strict=True)
-            if part.is_linear
-        ]
-        if linear:
-            probes.append(np.sum(linear, axis=0)[None])
-        if not probes:
-            probes = [-part.vectors for part in self.parts]
+        directions = np.stack(
+            [
+                part.direction * np.float32(part.weight / spread.deviation)
+                for part, spread in zip(self.parts, self._spreads, strict=True)
+            ]
+        )
+        attracting = np.array([part.weight > 0 for part in self.parts])
+        probes.append(directions.sum(axis=0)[None])
+        if self._attracts and not attracting.all():
+            probes.append(directions[attracting].sum(axis=0)[None])
         stacked = np.concatenate(probes)
         lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
         unit: Float32s = (stacked / np.maximum(lengths, 1e-12)).astype(np.float32)
@@ -152,5 +157,8 @@ class Scoring:
             return own[0]
         total = np.zeros_like(own[0])
         for part, spread, scores in zip(self.parts, self._spreads, own, strict=True):
-            total += np.float32(part.weight / self._weights) * spread.z(scores)
+            z = spread.z(scores)
+            if part.weight < 0 and self._attracts:
+                z = np.maximum(z, 0)
+            total += np.float32(part.weight / self._weights) * z
         return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -444,3 +445,39 @@ def test_what_does_not_fit_is_refused(large: World) -> None:
     problems = large.index.add_all([(21, large.folder / "none", 3), (22, large.file(3), 150)])
     assert list(problems) == [21]
     assert large.index.rows == 14 * 150 + 60
+
+
+def test_searches_beside_folding_adding_and_removing_are_right_at_every_moment(world: World) -> None:
+    for part_id in range(1, 9):
+        world.add(part_id, 150)
+    world.index.load_or_build()
+    asked = unit_vectors(3, DIM, seed=77)
+    problems: list[str] = []
+    done = threading.Event()
+
+    def search() -> None:
+        while not done.is_set():
+            found = world.index.search(asked, 20)
+            for number, query in enumerate(asked):
+                places = _places(found.part_ids[number], found.rows[number])
+                scores = [world.plain.parts[part][row] @ query for part, row in places]
+                if len(set(places)) != 20 or not np.allclose(scores, found.scores[number], atol=1e-5):
+                    problems.append(f"{places} {scores}")
+
+    searchers = [threading.Thread(target=search) for _ in range(2)]
+    for searcher in searchers:
+        searcher.start()
+    removed = []
+    for part_id in range(9, 17):
+        world.add(part_id, 150)
+        # The truth keeps what the index forgets: a search that began before may still find it.
+        world.index.remove(part_id - 8)
+        removed.append(part_id - 8)
+        world.index.fold()
+    done.set()
+    for searcher in searchers:
+        searcher.join()
+    assert problems == []
+    for part_id in removed:
+        del world.plain.parts[part_id]
+    assert world.recall() >= 0.99

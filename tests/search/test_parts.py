@@ -36,15 +36,22 @@ def test_one_positive_part_alone_keeps_its_cosine_whatever_its_weight() -> None:
 
 
 def test_a_mix_is_the_weighted_mean_of_robust_deviations() -> None:
-    # Scores of the random patches: 0, 0.6, 0.8 for the first part, the same backwards for the second; for both the
-    # median is 0.6 and the deviations from it are 0.6, 0 and 0.2.
+    # Scores of the random patches: 0, 0.6, 0.8 for the first part and 1, 0.8, 0.6 for the second; the medians are 0.6
+    # and 0.8, the deviations from them 0.6, 0, 0.2 and 0.2, 0, 0.2, and 0.2 is the median of both.
     random = np.stack([unit(0, 1), unit(3, 4), unit(4, 3)])
-    scoring = Scoring([Part(unit(1, 0)[None], 2), Part(unit(0, 1)[None], -1)], random)
-    own = 0.2 * 1.4826
-    second_median, second_own = 0.8, 0.2 * 1.4826
-    expected = (2 * (1 - 0.6) / own - (0 - second_median) / second_own) / 3
-    np.testing.assert_allclose(scoring.scores(unit(1, 0)[None]), [expected], rtol=1e-5)
-    assert not scoring.is_plain
+    deviation = 0.2 * 1.4826
+    both = Scoring([Part(unit(1, 0)[None], 2), Part(unit(0, 1)[None], 1)], random)
+    expected = (2 * (1 - 0.6) + (0 - 0.8)) / deviation / 3
+    np.testing.assert_allclose(both.scores(unit(1, 0)[None]), [expected], atol=1e-5)
+    assert not both.is_plain
+
+
+def test_what_must_not_be_there_takes_away_and_its_absence_gives_nothing() -> None:
+    random = np.stack([unit(0, 1), unit(3, 4), unit(4, 3)])
+    deviation = 0.2 * 1.4826
+    without = Scoring([Part(unit(1, 0)[None], 2), Part(unit(0, 1)[None], -1)], random)
+    np.testing.assert_allclose(without.scores(unit(1, 0)[None]), [2 * 0.4 / deviation / 3], rtol=1e-5)
+    np.testing.assert_allclose(without.scores(unit(0, 1)[None]), [(-2 * 0.6 - 0.2) / deviation / 3], rtol=1e-5)
 
 
 def test_percentile_is_the_share_of_random_patches_that_score_at_most_as_much() -> None:
@@ -57,13 +64,15 @@ def test_percentile_is_the_share_of_random_patches_that_score_at_most_as_much() 
 def test_probes_of_a_linear_mix_rank_as_the_mix_does() -> None:
     random = np.random.default_rng(0).normal(0, 1, (200, 6)).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
-    parts = [Part(random[:1], 1.0), Part(random[1:2], 0.5), Part(random[2:3], -0.7)]
-    scoring = Scoring(parts, random)
-    probes = scoring.probes()
+    parts = [Part(random[:1], 1.0), Part(random[1:2], 0.5)]
+    probes = Scoring(parts, random).probes()
     np.testing.assert_allclose(np.linalg.norm(probes, axis=1), 1, atol=1e-5)
-    assert len(probes) == 3  # both that attract, and the sum
+    assert len(probes) == 3  # both, and the sum
     by_sum = np.argsort(random @ probes[-1])
-    np.testing.assert_array_equal(by_sum, np.argsort(scoring.scores(random)))
+    np.testing.assert_array_equal(by_sum, np.argsort(Scoring(parts, random).scores(random)))
+    with_negative = Scoring([*parts, Part(random[2:3], -0.7)], random).probes()
+    assert len(with_negative) == 4  # the sum with what pushes away as well
+    np.testing.assert_allclose(with_negative[-1], probes[-1], atol=1e-6)
 
 
 def test_only_what_it_must_not_look_like_is_looked_for_on_the_other_side() -> None:

@@ -331,7 +331,8 @@ def test_a_mix_is_ranked_as_numpy_ranks_it(
     total = np.zeros(150)
     for weight, score in zip(weights, scores, strict=True):
         median = np.median(score)
-        total += weight * (score - median) / (1.4826 * np.median(np.abs(score - median)))
+        z = (score - median) / (1.4826 * np.median(np.abs(score - median)))
+        total += weight * (np.maximum(z, 0) if weight < 0 < max(weights) else z)
     total /= sum(map(abs, weights))
     found = [hit.x0_px // 100 for hit in result.hits]
     np.testing.assert_allclose([hit.score for hit in result.hits], np.sort(total)[::-1][:148], rtol=1e-3, atol=1e-3)
