@@ -73,7 +73,6 @@ class EngineService:
             m.EditCollection: self._edit_collection,
             m.GetStatus: lambda _: self.status(),
             m.LookUpSlide: self._look_up,
-            m.Shutdown: self._shutdown,
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.Search: lambda asked: m.SearchAnswer(searcher.search(asked.query)),
@@ -128,6 +127,12 @@ class EngineService:
         if isinstance(message, m.Subscribe):
             peer.wants_events = True
             return m.Done()
+        if isinstance(message, m.Shutdown):
+            # Sent before the end begins, which would cut it off.
+            peer.reply(request_id, m.Done())
+            peer.close(flush=True)
+            self._end()
+            return None
         raise UsageProblem(f"The engine cannot be asked for {kind.__name__}.")
 
     def _answer_later(self, peer: Peer, request_id: int, answer: Callable[[], m.Message]) -> None:
@@ -186,10 +191,6 @@ class EngineService:
     def _finish_job(self, peer: Peer, said: m.FinishJob) -> m.Message:
         self._supervisor.useful(peer.child)
         self._jobs.finish(peer, said)
-        return m.Done()
-
-    def _shutdown(self, _asked: m.Shutdown) -> m.Message:
-        self._end()
         return m.Done()
 
     # --- slides and collections ---------------------------------------------------------------------------------------
