@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,9 +42,11 @@ class PatchBatch:
     pixels: Pixels
 
 
-def iter_patches(
-    reader: SlideReader, tiling: Tiling, *, batch: int, reader_threads: int, start: int = 0
-) -> Iterator[PatchBatch]:
+# Closing it stops the threads.
+Batches = Generator[PatchBatch, None, None]
+
+
+def iter_patches(reader: SlideReader, tiling: Tiling, *, batch: int, reader_threads: int, start: int = 0) -> Batches:
     """Read the patches of ``tiling`` in its order, from number ``start`` on, ``batch`` at a time (the last fewer).
 
     Up to ``reader_threads`` threads decode ahead, while all that they hold stays near 256 MB. Closing the iterator, or
@@ -174,25 +177,26 @@ def _read_block(
     return patches
 
 
-def _batches(reader: SlideReader, tiling: Tiling, batch: int, threads: int, start: int) -> Iterator[PatchBatch]:
+def _batches(reader: SlideReader, tiling: Tiling, batch: int, threads: int, start: int) -> Batches:
     out = tiling.settings.patch_px
     count = len(tiling.x0_px)
     pending = np.empty((min(batch, count - start), out, out, 3), dtype=np.uint8)
     filled, next_start = 0, start
-    for patches in _in_order(reader, tiling, threads, start):
-        taken = 0
-        while taken < len(patches):
-            some = min(len(patches) - taken, len(pending) - filled)
-            pending[filled : filled + some] = patches[taken : taken + some]
-            filled, taken = filled + some, taken + some
-            if filled == len(pending):
-                yield PatchBatch(next_start, pending)
-                next_start += filled
-                pending = np.empty((min(batch, count - next_start), out, out, 3), dtype=np.uint8)
-                filled = 0
+    with contextlib.closing(_in_order(reader, tiling, threads, start)) as blocks:
+        for patches in blocks:
+            taken = 0
+            while taken < len(patches):
+                some = min(len(patches) - taken, len(pending) - filled)
+                pending[filled : filled + some] = patches[taken : taken + some]
+                filled, taken = filled + some, taken + some
+                if filled == len(pending):
+                    yield PatchBatch(next_start, pending)
+                    next_start += filled
+                    pending = np.empty((min(batch, count - next_start), out, out, 3), dtype=np.uint8)
+                    filled = 0
 
 
-def _in_order(reader: SlideReader, tiling: Tiling, threads: int, start: int) -> Iterator[Pixels]:
+def _in_order(reader: SlideReader, tiling: Tiling, threads: int, start: int) -> Generator[Pixels, None, None]:
     """Patches block by block, in order, read ahead by ``threads`` threads within the bound of memory."""
     grid = grid_for(reader.info, tiling.size0_px / tiling.settings.patch_px)
     waiting: deque[tuple[Future[Pixels], int]] = deque()

@@ -121,8 +121,7 @@ def test_nothing_is_read_before_the_first_batch_is_asked_for() -> None:
     assert reader.reads == []
     next(batches)
     assert reader.reads
-    assert isinstance(batches, Iterator)
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
 
 
 def test_leaving_early_stops_the_threads() -> None:
@@ -130,7 +129,7 @@ def test_leaving_early_stops_the_threads() -> None:
     tiling = tiling_of(reader, TilingSettings(256, 0.5))
     batches = iter_patches(reader, tiling, batch=4, reader_threads=3)
     next(batches)
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("plipdesk-reader")]
     assert len(reader.reads) < 12
 
@@ -142,7 +141,7 @@ def test_reading_ahead_is_bounded() -> None:
     batches = iter_patches(reader, tiling, batch=1, reader_threads=8)
     next(batches)
     block_bytes = max(width * height for *_, width, height in reader.reads) * 6
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     assert len(reader.reads) * block_bytes <= AHEAD_BYTES
 
 
