@@ -9,6 +9,7 @@ from typing import Self
 
 from plipdesk.base.errors import EnvironmentProblem, PlipdeskError
 from plipdesk.base.paths import Workspace
+from plipdesk.engine.child import end_now
 from plipdesk.engine.launch import OpenedBy, start_engine
 from plipdesk.engine.messages import (
     Envelope,
@@ -243,6 +244,16 @@ class EngineClient(Connection):
             raise NoEngine("No engine runs for this workspace.", path=workspace.root)
         address = Address.parse(note.address)
         return cls(Channel.dial(address), hello_of_this_process(role, address.token, child=child))
+
+
+def attach_child(kind: Role, workspace: Workspace, child: int, engine_pid: int) -> EngineClient | None:
+    """The connection of a child process to its engine, the loss of which ends this process; None if it is lost yet."""
+    try:
+        engine = EngineClient.attach(workspace, kind, child=child, engine_pid=engine_pid)
+    except (NoEngine, ConnectionLost):
+        return None
+    engine.on_lost(end_now)
+    return engine
 
 
 class ReaderClient(Connection):

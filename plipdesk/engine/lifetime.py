@@ -1,10 +1,7 @@
-"""How long processes live: children end with their engine, and the engine with those it works for."""
+"""How long an engine lives: as long as somebody is there for whom it works."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,30 +9,8 @@ from collections.abc import Callable
 from plipdesk.engine.launch import OpenedBy
 from plipdesk.engine.messages import Role
 
-ENGINE_GONE = 75
-"""Exit status of a child whose engine is gone."""
 UNCLAIMED_S = 60.0
 """How long an engine waits for the first window or command."""
-
-
-def end_with_engine(engine_pid: int) -> None:
-    """Let the system kill this process the moment its engine dies, where it can (Linux).
-
-    Elsewhere, and besides, the connection to the engine tells (:func:`end_now`).
-    """
-    if not sys.platform.startswith("linux") or os.getppid() != engine_pid:
-        return
-    import ctypes
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != engine_pid:
-        end_now()
-
-
-def end_now() -> None:
-    """End this process at once, whatever its other threads and native calls are doing."""
-    os._exit(ENGINE_GONE)
 
 
 class Lifetime:

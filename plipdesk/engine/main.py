@@ -130,7 +130,9 @@ class Engine:
 
     def _close(self) -> None:
         # First nobody can find this engine any more, then its children end, and what they had in work is put back.
-        EngineNote.remove(self._workspace)
+        note = EngineNote.read(self._workspace)
+        if note is not None and note.pid == os.getpid():  # in a folder made anew lies the note of a newer engine
+            EngineNote.remove(self._workspace)
         self._events.close()
         self._server.close()
         self._supervisor.end_all()

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Literal
 
 from plipdesk.base.paths import Workspace
+from plipdesk.engine.child import ENGINE_GONE
 from plipdesk.engine.jobs import Death
 from plipdesk.engine.launch import Child, spawn_child
-from plipdesk.engine.lifetime import ENGINE_GONE
 
 _LOG = logging.getLogger(__name__)
 ChildKind = Literal["worker", "reader"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plipdesk.base.budget import CpuBudget
 from plipdesk.base.errors import Bug, UsageProblem
+from plipdesk.base.paths import Workspace
 from plipdesk.engine import messages as m
-from plipdesk.engine.server import Peer, in_words
+from plipdesk.engine.client import attach_child
+from plipdesk.engine.logs import ProcessLog
+from plipdesk.engine.rendezvous import EngineNote
+from plipdesk.engine.server import Peer, Server, in_words
+from plipdesk.engine.transport import Address, Listener
 from plipdesk.slides.opening import open_slide
 from plipdesk.slides.patches import read_scaled
 from plipdesk.slides.protocol import SlideReader
@@ -188,3 +195,19 @@ def _check_size(width_px: int, height_px: int) -> None:
 
 def _pixels(pixels: NDArray[np.uint8]) -> m.Pixels:
     return m.Pixels(width_px=pixels.shape[1], height_px=pixels.shape[0], rgb=pixels.tobytes())
+
+
+def serve_windows(options: Namespace) -> None:
+    """Read slides for the windows of the engine that ``options`` of the command line name; returns if it is gone."""
+    workspace = Workspace(options.workspace)
+    log = ProcessLog(workspace, "reader")
+    engine = attach_child("reader", workspace, options.child, options.engine_pid)
+    note = EngineNote.read(workspace)
+    if engine is None or note is None:
+        return
+    listener = Listener(beside=Address.parse(note.address))
+    service = ViewingService(threads=CpuBudget.of_machine().reader_threads, unforeseen=log.bug)
+    Server(listener, service, unforeseen=log.bug).start()
+    engine.request(m.ReaderReady(str(listener.address)))
+    # Whatever ends the engine ends this process, on the connection's thread.
+    threading.Event().wait()

@@ -13,8 +13,8 @@ import pytest
 
 from plipdesk.base.paths import Workspace
 from plipdesk.engine import supervisor as supervisor_module
+from plipdesk.engine.child import ENGINE_GONE
 from plipdesk.engine.launch import Child
-from plipdesk.engine.lifetime import ENGINE_GONE
 from plipdesk.engine.supervisor import Supervisor, death_of
 
 

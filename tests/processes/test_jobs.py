@@ -116,7 +116,7 @@ def test_a_job_that_cannot_be_done_fails_in_words(site: Site, drawn: list[Path])
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_slide_that_crashes_native_code_twice_fails_alone(site: Site, tmp_path: Path) -> None:
     # So large that it is still in work when the signal comes, and has far more patches than all others together.
-    pixels = np.tile(tissue_picture(512, 512, seed=1), (10, 10, 1))
+    pixels = np.tile(tissue_picture(512, 512, seed=1), (7, 7, 1))
     evil = pyramidal_tiff(tmp_path / "evil.tif", levels=2, pixels=pixels, lossless=False)
     good = draw_slides(tmp_path / "good", 2)
     watcher = site.connect()
