@@ -2,7 +2,7 @@
 
     python -m benchmarks.search                       # 100,000 made vectors
     python -m benchmarks.search --rows 1000000        # takes minutes to build the first time
-    python -m benchmarks.search --vectors FILE.npz    # real vectors (images, texts), multiplied by augmentation
+    python -m benchmarks.search --real                # vectors of real tiles, multiplied; needs PLIPDESK_REALDATA
 
 The made vectors come from benchmarks/generator.py. Vectors and graphs are kept in ``--folder`` and used again. Recall
 is told apart for image and text queries, which behave differently; times are medians, wall and processor (on a busy
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -36,7 +37,9 @@ from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.encoders.card import EncoderCard
+from plipdesk.encoders.loading import find_encoder, load_encoder
 from plipdesk.encoders.null import null_card
+from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.vocabulary import load_vocabulary
 from plipdesk.index.selection import RowSelection
 from plipdesk.index.vector_index import VectorIndex
@@ -47,6 +50,7 @@ from plipdesk.search.searcher import Searcher
 Floats = NDArray[np.float32]
 K = 10
 QUERIES = 200
+VIEWS = 3
 TARGETS_MS = {"none": 5, "50 %": 10, "5 %": 25, "0.5 %": 5}
 
 
@@ -74,14 +78,15 @@ def made() -> Source:
     )
 
 
-def real(path: Path) -> Source:
-    """Real vectors: ``images`` (n, views, d) with the views of a tile beside each other, ``texts`` (m, d).
+def real(folder: Path) -> Source:
+    """Real vectors of the embedded encoder: tiles of held-out cases, each as it is and in changed views.
 
     They are multiplied by mixing: a new vector lies between two views of one tile and carries a little of a tile that
-    is near it, so that it stays where real vectors are. Query images are views that are not indexed.
+    is near it, so that it stays where real vectors are. Query pictures are tiles as they are, which are not indexed;
+    query texts are terms of the vocabulary.
     """
-    with np.load(path, allow_pickle=False) as content:
-        images, texts = content["images"].astype(np.float32), content["texts"].astype(np.float32)
+    encoder = load_encoder(find_encoder(None, None))
+    images, texts = _encoded_tiles(encoder, folder)
     tiles, views, dim = images.shape
     held = np.random.default_rng(0).permutation(tiles)[:QUERIES]
 
@@ -101,9 +106,46 @@ def real(path: Path) -> Source:
             yield _unit((1 - lent) * (share * first + (1 - share) * second) + lent * other)
             left, number = left - count, number + 1
 
-    document = {"file_sha_of_shape": [tiles, views, dim], "texts": len(texts)}
+    document = {"encoder": encoder.card.id, "fingerprint": encoder.fingerprint, "tiles": tiles, "views": views}
     queries = {"image": _unit(images[held, 0]), "text": _unit(texts[:QUERIES])}
     return Source("real", document, dim, slides, queries)
+
+
+def _encoded_tiles(encoder: Encoder, folder: Path) -> tuple[Floats, Floats]:
+    """Vectors of tiles (n, views, d), the first view being the tile itself, and of terms (m, d); kept in ``folder``."""
+    from PIL import Image
+
+    from benchmarks.stands_out import held_out
+
+    kept = folder / f"tiles-{encoder.fingerprint}.npz"
+    if not kept.exists():
+        repository = Path(__file__).resolve().parent.parent
+        data = Path(os.environ.get("PLIPDESK_REALDATA", repository.parent / "shared" / "data"))
+        tiles, _ = held_out(data)
+        blocks = []
+        for number, tile in enumerate(tiles):
+            pixels = np.asarray(Image.open(data / "tiles" / tile).convert("RGB"))
+            blocks.append(encoder.encode_pictures([pixels, *_changed(pixels, VIEWS - 1, number)]))
+            print(f"\rencoded {number + 1:,} of {len(tiles):,}", end="", file=sys.stderr)
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = encoder.encode_texts(load_vocabulary().names())
+        np.savez(kept, images=np.stack(blocks), texts=texts)
+    with np.load(kept, allow_pickle=False) as content:
+        return content["images"], content["texts"]
+
+
+def _changed(pixels: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
+    """A tile turned, mirrored, cut to 0.8 to 1 of its side and shifted in colour."""
+    random = np.random.default_rng((3, seed))
+    views = []
+    for _ in range(count):
+        side = int(min(pixels.shape[:2]) * random.uniform(0.8, 1))
+        y, x = (random.integers(0, length - side + 1) for length in pixels.shape[:2])
+        view = np.rot90(pixels[y : y + side, x : x + side], random.integers(4))
+        view = view[:, ::-1] if random.integers(2) else view
+        coloured = view * random.uniform(0.9, 1.1) + random.normal(0, 6, 3)
+        views.append(np.ascontiguousarray(np.clip(coloured, 0, 255).astype(np.uint8)))
+    return views
 
 
 def _nearest_tiles(images: Floats, count: int = 64) -> NDArray[np.int64]:
@@ -226,7 +268,7 @@ def through_searcher(source: Source, index: VectorIndex, folder: Path) -> list[d
             slide_id = f"{part_id:032x}"
             slide = SlideRow(
                 slide_id, f"/{slide_id}", slide_id, "made", None, 10**5, 10**5, 0.5, "given", None, 1, 1,
-                case=f"case {part_id // 3}",
+                case=f"case {part_id // 2}",
             )  # fmt: skip
             row = EmbeddingRow(
                 slide_id, "0" * 16, encoder.fingerprint, "told", {}, 0.5, 224.0, f"vectors/{part_id}", rows,
@@ -236,7 +278,7 @@ def through_searcher(source: Source, index: VectorIndex, folder: Path) -> list[d
         ids = [row.embedding_id for row in catalogue.embeddings.select()]
         assert ids == view.part_ids.tolist()
         searcher = Searcher(catalogue, lambda _: index, lambda _: encoder, catalogue.workspace, load_vocabulary())  # type: ignore[arg-type,return-value]
-        some = tuple(f"case {number}" for number in range(0, len(ids) // 3, 20))
+        some = tuple(f"case {number}" for number in range(0, len(ids) // 2, 20))
         forms: dict[str, dict[str, Any]] = {
             "plain": {},
             "by slide": {"group": "slide"},
@@ -271,11 +313,9 @@ def load_in_own_process(arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds to load and verify, and memory before and after, in a fresh process that has built nothing."""
     command = [sys.executable, "-m", "benchmarks.search", "--load-only", "--folder", str(arguments.folder)]
     command += ["--rows", str(arguments.rows)]
-    if arguments.vectors:
-        command += ["--vectors", str(arguments.vectors)]
+    if arguments.real:
+        command += ["--real"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    import json
-
     loaded: dict[str, Any] = json.loads(done.stdout)
     return loaded
 
@@ -318,17 +358,15 @@ def main() -> None:
     """Measure, print a table and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--vectors", type=Path, help="real vectors as .npz with images (n, views, d) and texts (m, d)")
+    parser.add_argument("--real", action="store_true", help="vectors of real tiles by the embedded encoder")
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/data"))
     parser.add_argument("--threads", type=int, default=2, help="threads that build")
     parser.add_argument("--load-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    source = real(arguments.vectors) if arguments.vectors else made()
+    source = real(arguments.folder) if arguments.real else made()
     parts = stored(source, arguments.rows, arguments.folder)
     graphs = parts[0][1].parent / "graphs"
     if arguments.load_only:
-        import json
-
         print(json.dumps(load_only(source, parts, graphs)))
         return
 

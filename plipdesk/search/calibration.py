@@ -22,9 +22,9 @@ Float32s = NDArray[np.float32]
 
 RANDOM_PATCHES = 2000
 SAMPLE_SEED = 2000
-BEST_PATCHES = 5
+BEST_PATCHES = 3
 """The answer's best patches, which must stand out."""
-STANDING_OUT: dict[Kind, float] = {"words": 0.95, "pixels": 0.8}
+STANDING_OUT: dict[Kind, float] = {"words": 0.9, "pixels": 0.8}
 """Share of random words, or pictures, that a query must exceed. Pictures of other cases are never quite alike."""
 RANDOM_QUERIES = 300
 TERMS = 300
@@ -82,8 +82,8 @@ class TermVectors:
 class Calibration:
     """What is known of one index at large, remembered until the index changes. Thread-safe.
 
-    Whether an answer stands out is told by its five best patches: their mean cosine with the query must exceed what
-    95 % of *random words* reach on the same index. Random words are vectors drawn from the normal distribution that
+    Whether an answer stands out is told by its three best patches: their mean cosine with the query must exceed what
+    90 % of *random words* reach on the same index. Random words are vectors drawn from the normal distribution that
     the vocabulary's vectors have: they lie where words lie and mean nothing. (The vocabulary's own terms would raise
     the bar with every one of them that is there, until on a large index only one word in twenty could pass. A robust z
     in place of the cosine punishes what is common: the more of it there is, the wider its scores spread. Both were
@@ -108,7 +108,7 @@ class Calibration:
         return sampled[1]
 
     def limit(self, kind: Kind, encoder: Encoder) -> float:
-        """The mean cosine of its five best patches above which a query of words or of pixels stands out."""
+        """The mean cosine of its three best patches above which a query of words or of pixels stands out."""
         with self._lock:
             part_ids, rows = self._index.part_ids, self._index.rows
             known = self._limits.get(kind)
@@ -120,7 +120,7 @@ class Calibration:
             return known.value
 
     def _reached(self, queries: Float32s) -> Float32s:
-        """Mean cosine (q,) of the five best patches of each query."""
+        """Mean cosine (q,) of the three best patches of each query."""
         best = min(BEST_PATCHES, self._index.rows)
         blocks = [
             self._index.search(queries[start : start + _AT_ONCE], best).scores.mean(axis=1)

@@ -120,7 +120,7 @@ class SearchResult:
     encoder: str
     hits: tuple[Hit, ...]
     stands_out: bool
-    """Whether the best hits are more like the query than 95 % of random words get on this index (or 80 % of random
+    """Whether the best hits are more like the query than 90 % of random words get on this index (or 80 % of random
     pictures); where not, nothing there looks like it."""
     searched: Searched
     timing_ms: Timing
