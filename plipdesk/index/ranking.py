@@ -26,8 +26,8 @@ from plipdesk.index.view import Numbers, SegmentView, View
 Mask = NDArray[np.bool_]
 _SCAN_US = 0.1
 """Microseconds to score one projected vector somewhere in a mapped file, as measured."""
-_GRAPH_US = 2.5
-"""Microseconds of graph search for each candidate asked for."""
+_GRAPH_US = 1.5
+"""Microseconds of graph search for each row asked for."""
 _MOST_ASKED = 4096
 """Beyond so many candidates a scan of the segment is as quick."""
 _BROADER = 6
@@ -111,8 +111,7 @@ class _Candidates:
 
     def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, settings: IndexSettings) -> Numbers:
         """Collect candidates; returns the numbers of rows that only an exact scan can judge."""
-        several = len(view.segments) > 1 and self._wanted <= settings.candidates
-        asked = settings.segment_candidates if several else self._wanted
+        asked = max(settings.breadth, self._wanted)
         share = count / view.rows
         if mask is not None and count * _SCAN_US <= len(view.segments) * asked / share * _GRAPH_US:
             allowed = np.flatnonzero(mask)

@@ -39,17 +39,18 @@ class IndexSettings:
     """Numbers in a projected vector."""
     links: int = 16
     """hnswlib's M: links of an element on the upper levels, half of those on the ground level."""
-    build_breadth: int = 200
-    """hnswlib's ef_construction."""
+    build_breadth: int = 500
+    """hnswlib's ef_construction. Words lie apart from pictures, and their nearest patches are scattered: on real
+    vectors with many near-duplicates recall of text queries was 0.980 with 200 and 0.997 with 600 (of pictures 1.0)."""
     segment_rows: int = 1 << 18
     graph_from_rows: int = 20_000
     """Below this many rows an exact scan is quicker than it takes to notice."""
     fold_from_rows: int = 512
     """The tail is folded into a graph once it is this long."""
-    candidates: int = 400
-    """Candidates that are re-ranked exactly; text queries need more than image queries."""
-    segment_candidates: int = 192
-    """Candidates asked of each graph where there are several."""
+    breadth: int = 400
+    """Rows asked of each graph (hnswlib's ef)."""
+    candidates: int = 200
+    """The best of them, by projected vectors, that are re-ranked exactly."""
     sample_rows: int = 20_000
     """Vectors that a projection is fitted to."""
     step_rows: int = 32

@@ -24,8 +24,8 @@ SMALL = IndexSettings(
     segment_rows=700,
     graph_from_rows=300,
     fold_from_rows=100,
-    candidates=100,
-    segment_candidates=80,
+    breadth=80,
+    candidates=60,
     sample_rows=500,
     step_rows=16,
 )

@@ -24,8 +24,8 @@ SETTINGS = IndexSettings(
     segment_rows=90,
     graph_from_rows=40,
     fold_from_rows=15,
+    breadth=90,
     candidates=90,
-    segment_candidates=90,
     step_rows=4,
 )
 

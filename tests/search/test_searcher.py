@@ -180,7 +180,7 @@ def test_groups_of_slides_and_cases(world: SearchWorld) -> None:
 
 
 def test_groups_are_found_behind_thousands_of_better_patches_of_one_slide(tmp_path: Path) -> None:
-    settings_ = IndexSettings(length=5, graph_from_rows=1000, segment_rows=4000, candidates=50, segment_candidates=50)
+    settings_ = IndexSettings(length=5, graph_from_rows=1000, segment_rows=4000, breadth=50, candidates=50)
     world = SearchWorld(tmp_path, words={"red": RED}, settings=settings_)
     random = np.random.default_rng(0)
     near = np.abs(random.normal(0, 0.02, (6000, 4))).astype(np.float32) + RED
