@@ -1,8 +1,8 @@
 """Search: recall against an exact scan, milliseconds, memory, load and build times.
 
-    python -m benchmarks.search                       # 100,000 made vectors
-    python -m benchmarks.search --rows 1000000        # takes minutes to build the first time
-    python -m benchmarks.search --real                # vectors of real tiles, multiplied; needs PLIPDESK_REALDATA
+    python -m benchmarks.search                          # all of it: many minutes, most of them to build graphs
+    python -m benchmarks.search --rows 100000            # made vectors
+    python -m benchmarks.search --rows 1000000 --real    # vectors of real tiles, multiplied; needs PLIPDESK_REALDATA
 
 The made vectors come from benchmarks/generator.py. Vectors and graphs are kept in ``--folder`` and used again. Recall
 is told apart for image and text queries, which behave differently; times are medians, wall and processor (on a busy
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from benchmarks.common import machine, percentile, table, write_result
 from benchmarks.generator import Generator, Recipe
 from plipdesk.base.ids import settings_id
-from plipdesk.base.paths import Workspace
+from plipdesk.base.paths import Workspace, cache_folder
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.encoders.card import EncoderCard
@@ -111,6 +111,12 @@ def real(folder: Path) -> Source:
     return Source("real", document, dim, slides, queries)
 
 
+def real_data() -> Path:
+    """Where the real slides and tiles lie, if they are there."""
+    repository = Path(__file__).resolve().parent.parent
+    return Path(os.environ.get("PLIPDESK_REALDATA", repository.parent / "shared" / "data"))
+
+
 def _encoded_tiles(encoder: Encoder, folder: Path) -> tuple[Floats, Floats]:
     """Vectors of tiles (n, views, d), the first view being the tile itself, and of terms (m, d); kept in ``folder``."""
     from PIL import Image
@@ -119,8 +125,7 @@ def _encoded_tiles(encoder: Encoder, folder: Path) -> tuple[Floats, Floats]:
 
     kept = folder / f"tiles-{encoder.fingerprint}.npz"
     if not kept.exists():
-        repository = Path(__file__).resolve().parent.parent
-        data = Path(os.environ.get("PLIPDESK_REALDATA", repository.parent / "shared" / "data"))
+        data = real_data()
         tiles, _ = held_out(data)
         blocks = []
         for number, tile in enumerate(tiles):
@@ -357,12 +362,24 @@ def load_only(source: Source, parts: list[tuple[int, Path, int]], graphs: Path) 
 def main() -> None:
     """Measure, print a table and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, help="100,000 and 1,000,000, made and real, if not given")
     parser.add_argument("--real", action="store_true", help="vectors of real tiles by the embedded encoder")
-    parser.add_argument("--folder", type=Path, default=Path("benchmarks/data"))
+    parser.add_argument("--folder", type=Path, default=cache_folder() / "benchmarks")
     parser.add_argument("--threads", type=int, default=2, help="threads that build")
     parser.add_argument("--load-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.rows is not None:
+        measure(arguments)
+        return
+    kinds = (False, True) if (real_data() / "tiles").is_dir() else (False,)
+    for arguments.rows in (100_000, 1_000_000):
+        for arguments.real in kinds:
+            print(f"\n{arguments.rows:,} {'real' if arguments.real else 'made'} vectors")
+            measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """One index: build or load it, ask it, print and write what was measured."""
     source = real(arguments.folder) if arguments.real else made()
     parts = stored(source, arguments.rows, arguments.folder)
     graphs = parts[0][1].parent / "graphs"

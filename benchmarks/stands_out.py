@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.common import table, write_result
+from plipdesk.base.paths import cache_folder
 from plipdesk.base.resources import resource_path
 from plipdesk.encoders.loading import find_encoder, load_encoder
 from plipdesk.encoders.prompts import encode_prompt
@@ -157,7 +158,7 @@ def judged(cases: Sequence[Case], statistic: Statistic, reference: Floats, share
 def main() -> None:
     """Measure, print a table, write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("benchmarks/data"), help="where embeddings are kept")
+    parser.add_argument("--folder", type=Path, default=cache_folder() / "benchmarks", help="where embeddings are kept")
     parser.add_argument("--encoder", default=None)
     arguments = parser.parse_args()
     repository = Path(__file__).resolve().parent.parent

@@ -16,4 +16,4 @@ def world(tmp_path: Path) -> Iterator[SearchWorld]:
     words = {"red": unit(1, 0, 0, 0), "green": unit(0, 1, 0, 0), "blue": unit(0, 0, 1, 0), "dark": unit(0, 0, 0, 1)}
     made = SearchWorld(tmp_path, words=words)
     yield made
-    made.catalogue.close()
+    made.close()

@@ -96,7 +96,7 @@ def test_an_encoder_without_words_cannot_be_asked_in_words(tmp_path: Path) -> No
     with pytest.raises(EncoderProblem, match="words"):
         world.searcher.search(_words("red"))
     assert _places(world.searcher.search(Query(slides=(SlidePart("a.svs"),), include_query=True))) == [("a", 0)]
-    world.catalogue.close()
+    world.close()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_groups_are_found_behind_thousands_of_better_patches_of_one_slide(tmp_pa
     assert len(world.index.current().segments) == 2
     result = world.searcher.search(_words("red", k=6, group="slide"))
     assert [hit.slide_id[0] for hit in result.hits] == list("abcdef")
-    world.catalogue.close()
+    world.close()
 
 
 def test_neighbours_of_one_spot_are_merged(world: SearchWorld) -> None:
@@ -304,7 +304,7 @@ def test_among_many_slides_the_likely_ones_are_compared(tmp_path: Path) -> None:
     result = world.searcher.search(Query(slides=(SlidePart("0.svs"),), k=3))
     assert result.hits[0].name == f"{names[0]}.svs"
     assert result.hits[0].score == pytest.approx(1, abs=1e-3)
-    world.catalogue.close()
+    world.close()
 
 
 # --- mixes ------------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_a_mix_is_ranked_as_numpy_ranks_it(
     found = [hit.x0_px // 100 for hit in result.hits]
     np.testing.assert_allclose([hit.score for hit in result.hits], np.sort(total)[::-1][:148], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(total[found], np.sort(total)[::-1][:148], rtol=1e-3, atol=1e-3)
-    world.catalogue.close()
+    world.close()
 
 
 def test_a_slide_in_a_mix_scores_patches_by_their_best_match(world: SearchWorld) -> None:

@@ -35,7 +35,7 @@ def test_what_is_far_above_chance_stands_out_and_a_term_like_others_does_not(tmp
     assert world.searcher.search(Query(texts=(TextPart("rare"),))).stands_out
     ordinary = [world.searcher.search(Query(texts=(TextPart(f"term {n}"),))).stands_out for n in range(40)]
     assert sum(ordinary) <= 5
-    world.catalogue.close()
+    world.close()
 
 
 def test_pictures_are_held_against_random_pictures_also_without_words(tmp_path: Path) -> None:
@@ -46,13 +46,13 @@ def test_pictures_are_held_against_random_pictures_also_without_words(tmp_path: 
     world.add("c", [unit(*(-np.eye(DIM)[0]))])
     elsewhere = SlideFilter(not_slide_ids=("b" * 32,))
     assert not world.searcher.search(Query(slides=(SlidePart("c.svs"),), filters=elsewhere)).stands_out
-    world.catalogue.close()
+    world.close()
 
 
 def test_only_what_is_not_wanted_never_stands_out(tmp_path: Path) -> None:
     world = _world(tmp_path)
     assert not world.searcher.search(Query(texts=(TextPart("rare", -1.0),))).stands_out
-    world.catalogue.close()
+    world.close()
 
 
 def test_random_vectors_lie_where_those_lie_that_were_seen() -> None:
@@ -91,4 +91,4 @@ def test_warming_up_does_what_the_first_query_would_wait_for(tmp_path: Path) -> 
     world = _world(tmp_path)
     world.searcher.warm()
     assert list((cache_folder() / "vocabulary").glob(f"{world.encoder.fingerprint}-*.npy"))
-    world.catalogue.close()
+    world.close()

@@ -106,6 +106,11 @@ class SearchWorld:
             self.catalogue, lambda _fingerprint: self.index, lambda _id: self.encoder, self.workspace, self.vocabulary
         )
 
+    def close(self) -> None:
+        """Close the catalogue and what watches it."""
+        self.searcher.close()
+        self.catalogue.close()
+
     def add(
         self,
         letter: str,
