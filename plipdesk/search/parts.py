@@ -98,11 +98,10 @@ class Scoring:
         own = [part.scores(random_patches) for part in self.parts]
         self._alone = len(self.parts) == 1 and self.parts[0].weight > 0
         self._attracts = any(part.weight > 0 for part in self.parts)
-        self._spreads = tuple(Spread.of(scores) for scores in own)
+        self._spreads = () if self._alone else tuple(Spread.of(scores) for scores in own)
         self._weights = sum(abs(part.weight) for part in self.parts)
         self.background = np.sort(self._together(own))
         """(n,) scores of the random patches, ascending."""
-        self.spread = Spread.of(self.background)
 
     @property
     def is_plain(self) -> bool:
