@@ -31,9 +31,9 @@ from tests.drawing import pyramidal_tiff, tissue_picture
 from tests.encoders.models import SMALL_LITE, VIT_B_32, write_model
 from tests.indexing.memory_desk import MemoryDesk
 
-PAIRS = 10
+PAIRS = 8
 TARGETS = {"vit-b-32": 0.95, "lite0": 0.85}
-_SIDE_PATCHES = {"vit-b-32": 10, "lite0": 16}
+_SIDE_PATCHES = {"vit-b-32": 10, "lite0": 20}
 """Patches along one side of the slide that is indexed."""
 
 

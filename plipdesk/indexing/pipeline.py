@@ -30,7 +30,7 @@ from plipdesk.indexing.preparing import Ended, Plan, Prepared, Preparer, Twin, c
 from plipdesk.indexing.settings import IndexSettings
 
 _LOG = logging.getLogger(__name__)
-CPU_BATCH = 32
+CPU_BATCH = 64
 GPU_BATCH = 256
 
 
