@@ -51,6 +51,11 @@ class Workspace:
         return self.root / "masks"
 
     @property
+    def labels(self) -> Path:
+        """Folder of label sets that a person made or imported."""
+        return self.root / "labels"
+
+    @property
     def runs(self) -> Path:
         """Folder of training and evaluation runs."""
         return self.root / "runs"
