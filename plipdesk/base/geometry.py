@@ -145,5 +145,50 @@ def polygons_on_slide(
     return found
 
 
+def cells_as_polygons(
+    cells: NDArray[np.bool_], x_edges: NDArray[np.float64], y_edges: NDArray[np.float64]
+) -> list[tuple[Ring, tuple[Ring, ...]]]:
+    """The outlines (outer ring, holes) of the areas where ``cells`` (r, c) is True, between the edges (c + 1), (r + 1).
+
+    Cells that share a side belong to one polygon, those that only touch at a corner do not. The same cells always give
+    the same points in the same order: polygons by their top left corner, rings from theirs.
+    """
+    import shapely
+
+    padded = np.zeros((cells.shape[0], cells.shape[1] + 2), dtype=np.int8)
+    padded[:, 1:-1] = cells
+    steps = np.diff(padded, axis=1)
+    row, begin = np.nonzero(steps == 1)
+    end = np.nonzero(steps == -1)[1]
+    if not len(row):
+        return []
+    runs = shapely.box(x_edges[begin], y_edges[row], x_edges[end], y_edges[row + 1])
+    # Without points in the middle of a straight side.
+    shape = shapely.simplify(shapely.union_all(runs), 0)
+    parts = [part for part in getattr(shape, "geoms", (shape,)) if part.geom_type == "Polygon"]
+    found = [
+        (_canonical(_ring(part.exterior)), tuple(sorted(_canonical(_ring(hole)) for hole in part.interiors)))
+        for part in parts
+    ]
+    return sorted(found, key=lambda polygon: (polygon[0][0][::-1], polygon[0]))
+
+
+def _canonical(ring: Ring) -> Ring:
+    """The same ring from its top left point on, clockwise on the screen, without points within a straight side."""
+    count = len(ring)
+    corners = [
+        point for place, point in enumerate(ring) if _turn(ring[place - 1], point, ring[(place + 1) % count]) != 0
+    ]
+    area = sum(x * corners[place - 1][1] - y * corners[place - 1][0] for place, (x, y) in enumerate(corners))
+    if area > 0:
+        corners.reverse()
+    start = min(range(len(corners)), key=lambda place: corners[place][::-1])
+    return tuple(corners[start:] + corners[:start])
+
+
+def _turn(before: tuple[float, float], here: tuple[float, float], after: tuple[float, float]) -> float:
+    return (here[0] - before[0]) * (after[1] - here[1]) - (here[1] - before[1]) * (after[0] - here[0])
+
+
 def _ring(ring: LinearRing) -> Ring:
     return tuple((float(x), float(y)) for x, y in ring.coords[:-1])
