@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from plipdesk.base.paths import Workspace
+from plipdesk.catalogue.annotation_table import AnnotationTable
 from plipdesk.catalogue.collection_table import CollectionTable
 from plipdesk.catalogue.connection import Database, open_database
 from plipdesk.catalogue.embedding_table import EmbeddingTable
@@ -24,6 +25,7 @@ class Catalogue:
         self.collections = CollectionTable(database)
         self.jobs = JobTable(database)
         self.embeddings = EmbeddingTable(database, workspace, self.slides, self.collections, self.jobs)
+        self.annotations = AnnotationTable(database)
         self.settings = SettingTable(database)
 
     @classmethod

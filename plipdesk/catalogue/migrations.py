@@ -16,7 +16,11 @@ def _step_1_first_schema(connection: Connection) -> None:
     schema.metadata.create_all(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_step_1_first_schema,)
+def _step_2_annotations(connection: Connection) -> None:
+    schema.drawn.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_step_1_first_schema, _step_2_annotations)
 NEWEST = len(STEPS)
 # "plip": tells our databases from any other SQLite file.
 APPLICATION_ID = 0x706C6970

@@ -9,6 +9,7 @@ from plipdesk.base.progress import Json
 
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 ItemStatus = Literal["indexed", "unchanged", "skipped", "failed"]
+AnnotationKind = Literal["rectangle", "ellipse", "polygon", "freehand", "brush", "point", "ruler"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,29 @@ class JobItemRow:
     tissue_mm2: float | None
     seconds: float
     attempts: int
+
+
+@dataclass(frozen=True)
+class AnnotationRow:
+    """Something that a person drew on a slide.
+
+    ``kind`` is what it was drawn with; ``geometry`` a GeoJSON geometry in level-0 pixels: Polygon or MultiPolygon for
+    areas (an ellipse is a polygon of many corners), Point, or LineString of two points for a ruler.
+    """
+
+    annotation_id: str
+    """A UUID as text."""
+    slide_id: str
+    kind: AnnotationKind
+    geometry: dict[str, Json]
+    name: str = ""
+    class_name: str | None = None
+    colour: str | None = None
+    """``#rrggbb``; None: that of its class."""
+    locked: bool = False
+    created_at: str = ""
+    """ISO 8601, UTC; assigned by the catalogue."""
+    changed_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -130,6 +131,25 @@ job_items = Table(
     Column("seconds", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
     CheckConstraint("status IN ('indexed', 'unchanged', 'skipped', 'failed')", name="item_status_is_known"),
+)
+
+# Not called like the table: the module imports annotations from __future__.
+drawn = Table(
+    "annotations",
+    metadata,
+    Column("annotation_id", String(36), primary_key=True),
+    Column("slide_id", ForeignKey("slides.slide_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String, nullable=False),
+    # A GeoJSON geometry in level-0 pixels.
+    Column("geometry", JSON, nullable=False),
+    Column("name", String, nullable=False),
+    Column("class_name", String),
+    Column("colour", String),
+    Column("locked", Boolean, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("changed_at", String, nullable=False),
+    Index("annotations_by_slide", "slide_id"),
+    Index("annotations_by_class", "class_name"),
 )
 
 settings = Table(

@@ -13,7 +13,15 @@ import msgspec
 from plipdesk.base.errors import Bug, Cancelled, EnvironmentProblem, NotFound, Paused, PlipdeskError, UsageProblem
 from plipdesk.base.files import DiskFull
 from plipdesk.base.progress import Json, Progress
-from plipdesk.catalogue.rows import CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideFilter, SlideRow
+from plipdesk.catalogue.rows import (
+    AnnotationRow,
+    CollectionRow,
+    EmbeddingRow,
+    JobItemRow,
+    JobRow,
+    SlideFilter,
+    SlideRow,
+)
 from plipdesk.search.query import Query, SearchResult
 
 PROTOCOL_VERSION = 1
@@ -159,6 +167,55 @@ class EditCollection(Message, frozen=True):
     slides: tuple[str, ...] = ()
 
 
+class ListAnnotations(Message, frozen=True):
+    """What is drawn on a slide. Reply: :class:`AnnotationList`."""
+
+    slide_id: str
+
+
+class AnnotationList(Message, frozen=True):
+    """All annotations of a slide, oldest first."""
+
+    slide_id: str
+    annotations: tuple[AnnotationRow, ...]
+
+
+class EditAnnotations(Message, frozen=True):
+    """Add or replace annotations by id, and take others away, in one transaction. Reply: :class:`Done`.
+
+    ``origin`` comes back in :class:`AnnotationsChanged`, so that whoever made the change knows it for its own.
+    """
+
+    slide_id: str
+    put: tuple[AnnotationRow, ...] = ()
+    remove: tuple[str, ...] = ()
+    origin: str = ""
+
+
+class GetPatches(Message, frozen=True):
+    """Where the patches of a slide lie. Reply: :class:`PatchList`."""
+
+    slide_id: str
+
+
+class PatchPlaces(msgspec.Struct, frozen=True):
+    """The patches of one tiling: int32 left and top edges in level-0 pixels as little-endian bytes, and their side."""
+
+    tiling_id: str
+    encoder_id: str
+    tiling: dict[str, Json]
+    size0_px: float
+    x0_px: bytes
+    y0_px: bytes
+
+
+class PatchList(Message, frozen=True):
+    """All tilings of a slide, oldest first."""
+
+    slide_id: str
+    tilings: tuple[PatchPlaces, ...]
+
+
 class ListEncoders(Message, frozen=True):
     """Reply: :class:`EncoderList`."""
 
@@ -264,6 +321,13 @@ class SlidesChanged(Message, frozen=True):
     slide_ids: tuple[str, ...]
 
 
+class AnnotationsChanged(Message, frozen=True):
+    """Something was drawn, changed or taken away on a slide, by whoever ``origin`` names."""
+
+    slide_id: str
+    origin: str
+
+
 class StatusChanged(Message, frozen=True):
     """Counts or the index's phase changed."""
 
@@ -299,6 +363,8 @@ class SlideOpened(Message, frozen=True):
     mpp_source: str
     objective_power: float | None
     notes: tuple[str, ...]
+    has_icc: bool = False
+    """Whether its pixels come with an ICC profile that can be applied."""
 
 
 class ReaderReady(Message, frozen=True):
@@ -311,7 +377,7 @@ class ReadRegion(Message, frozen=True):
     """Read a rectangle of ``width0_px`` × ``height0_px`` level-0 pixels, drawn at ``width_px`` × ``height_px``.
 
     Reply: :class:`Pixels`. ``generation``: requests of an older generation of the same connection that have not begun
-    are dropped and answered with an empty :class:`Pixels`.
+    are dropped and answered with an empty :class:`Pixels`. ``icc``: through the slide's ICC profile, for the eye only.
     """
 
     path: str
@@ -322,6 +388,7 @@ class ReadRegion(Message, frozen=True):
     width_px: int
     height_px: int
     generation: int = 0
+    icc: bool = False
 
 
 class ReadThumbnail(Message, frozen=True):
@@ -329,6 +396,30 @@ class ReadThumbnail(Message, frozen=True):
 
     path: str
     max_px: int
+    icc: bool = False
+
+
+class FindTissue(Message, frozen=True):
+    """Where tissue is on a slide. Reply: :class:`TissueFound`.
+
+    ``rule`` is ``auto``, ``all`` or the path of a GeoJSON file with drawn outlines; ``mpp_um`` what a person gave.
+    """
+
+    path: str
+    rule: str = "auto"
+    mpp_um: float | None = None
+
+
+class TissueFound(Message, frozen=True):
+    """A tissue mask: rows of bits, the first pixel in the highest bit, each row padded to whole bytes.
+
+    Pixel (row, column) is a square of ``downsample`` level-0 pixels whose top left is (column, row) · ``downsample``.
+    """
+
+    width_px: int
+    height_px: int
+    downsample: float
+    bits: bytes
 
 
 class Pixels(Message, frozen=True):
@@ -433,11 +524,13 @@ class FinishJob(Message, frozen=True):
 
 AnyMessage = (
     Hello | Welcome | Search | SearchAnswer | SubmitJob | ControlJob | GetJob | JobReply | ListJobs | JobList
-    | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList | EditCollection
-    | ListEncoders | EncoderList | UseEncoder | GetStatus | Status | GetReader | ReaderAt | Subscribe | Shutdown | Done
-    | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged | OpenSlide | SlideOpened | ReadRegion
-    | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased | ReportProgress | Orders | BeginItem | LookUpSlide
-    | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint | FinishJob
+    | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList
+    | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
+    | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | GetStatus | Status | GetReader
+    | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged
+    | OpenSlide | SlideOpened | ReadRegion | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased
+    | ReportProgress | Orders | BeginItem | LookUpSlide | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint
+    | FinishJob
 )  # fmt: skip
 
 

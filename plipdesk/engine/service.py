@@ -15,6 +15,7 @@ from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import SlideFilter
 from plipdesk.engine import messages as m
+from plipdesk.engine.drawing_desk import DrawingDesk
 from plipdesk.engine.events import EventHub
 from plipdesk.engine.jobs import JobDesk
 from plipdesk.engine.lifetime import Lifetime
@@ -61,6 +62,7 @@ class EngineService:
         self._unforeseen = unforeseen
         self._end = end
         self._slide_ids = {slide.slide_id for slide in catalogue.slides.select()}
+        drawing = DrawingDesk(catalogue, workspace, events)
         self._quick_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.SubmitJob: self._submit,
             m.ControlJob: lambda asked: jobs.control(asked.job_id, asked.action),
@@ -73,12 +75,14 @@ class EngineService:
             m.EditCollection: self._edit_collection,
             m.GetStatus: lambda _: self.status(),
             m.LookUpSlide: self._look_up,
+            **drawing.quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.Search: lambda asked: m.SearchAnswer(searcher.search(asked.query)),
             m.RelinkSlide: self._relink_slide,
             m.ListEncoders: lambda _: self._encoder_list(),
             m.UseEncoder: self._use_encoder,
+            **drawing.slow_answers(),
         }
         self._worker_answers: dict[type[m.Message], Callable[[Peer, Any], m.Message]] = {
             m.ReportProgress: lambda peer, said: jobs.progress(peer, said.job_id, said.progress),

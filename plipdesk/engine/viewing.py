@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -25,9 +26,11 @@ from plipdesk.engine.logs import ProcessLog
 from plipdesk.engine.rendezvous import EngineNote
 from plipdesk.engine.server import Peer, Server, in_words
 from plipdesk.engine.transport import Address, Listener
+from plipdesk.slides.eye_colour import EyeColour
 from plipdesk.slides.opening import open_slide
 from plipdesk.slides.patches import read_scaled
 from plipdesk.slides.protocol import SlideReader
+from plipdesk.slides.tissue import tissue_mask
 
 OPEN_SLIDES = 8
 MAX_PICTURE_PX = 16 * 1024 * 1024
@@ -117,6 +120,8 @@ class ViewingService:
         self._unforeseen = unforeseen
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="view")
         self._generation: dict[int, int] = {}
+        self._colours: weakref.WeakKeyDictionary[SlideReader, EyeColour | None] = weakref.WeakKeyDictionary()
+        self._colours_lock = threading.Lock()
 
     def welcome(self, _peer: Peer) -> m.Message:
         """Let a window in."""
@@ -137,6 +142,8 @@ class ViewingService:
                 work = partial(self._region, peer, message)
             case m.ReadThumbnail():
                 work = partial(self._thumbnail, message)
+            case m.FindTissue():
+                work = partial(self._tissue, message)
             case _:
                 raise UsageProblem(f"The reader cannot be asked for {type(message).__name__}.")
         self._pool.submit(self._reply, peer, request_id, work)
@@ -159,6 +166,7 @@ class ViewingService:
             mpp_source=info.mpp_source,
             objective_power=info.objective_power,
             notes=info.notes,
+            has_icc=info.has_icc_profile,
         )
 
     def _region(self, peer: Peer, asked: m.ReadRegion) -> m.Message:
@@ -175,12 +183,26 @@ class ViewingService:
                 asked.width_px,
                 asked.height_px,
             )
-        return _pixels(pixels)
+            return _pixels(self._for_the_eye(reader, pixels) if asked.icc else pixels)
 
     def _thumbnail(self, asked: m.ReadThumbnail) -> m.Message:
         _check_size(asked.max_px, asked.max_px)
         with self._slides.lent(asked.path) as reader:
-            return _pixels(reader.thumbnail(asked.max_px))
+            pixels = reader.thumbnail(asked.max_px)
+            return _pixels(self._for_the_eye(reader, pixels) if asked.icc else pixels)
+
+    def _tissue(self, asked: m.FindTissue) -> m.Message:
+        with self._slides.lent(asked.path, asked.mpp_um) as reader:
+            found = tissue_mask(reader, asked.rule)
+        height_px, width_px = found.mask.shape
+        return m.TissueFound(width_px, height_px, found.downsample, np.packbits(found.mask, axis=1).tobytes())
+
+    def _for_the_eye(self, reader: SlideReader, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        with self._colours_lock:
+            if reader not in self._colours:
+                self._colours[reader] = EyeColour.of(reader)
+            colour = self._colours[reader]
+        return pixels if colour is None else colour.apply(pixels)
 
     def close(self) -> None:
         """Read no more."""

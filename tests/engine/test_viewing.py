@@ -6,12 +6,15 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plipdesk.base.errors import Bug
 from plipdesk.engine import messages as m
 from plipdesk.engine.viewing import OpenSlides, ViewingService
 from plipdesk.slides.errors import SlideProblem
+from plipdesk.slides.opening import open_slide
+from plipdesk.slides.tissue import detect_tissue
 from tests.drawing import pyramidal_tiff, tissue_picture
 
 
@@ -87,6 +90,34 @@ def test_one_windows_haste_drops_nothing_of_another(slide: Path) -> None:
     assert second.wait_for(1)[1].width_px == 256  # type: ignore[attr-defined]
     service.gone(first)  # type: ignore[arg-type]
     service.close()
+
+
+def test_tissue_travels_as_bits(slide: Path) -> None:
+    service, window = _service(), FakeWindow()
+    window.go.set()
+    service.answer(window, 1, m.FindTissue(str(slide)))  # type: ignore[arg-type]
+    found = window.wait_for(1)[1]
+    service.close()
+    assert isinstance(found, m.TissueFound)
+    with open_slide(slide) as reader:
+        expected = detect_tissue(reader)
+    rows = np.frombuffer(found.bits, np.uint8).reshape(found.height_px, -1)
+    assert (np.unpackbits(rows, axis=1, count=found.width_px).astype(bool) == expected.mask).all()
+    assert found.downsample == expected.downsample
+    assert expected.mask.any()
+
+
+def test_a_profile_that_is_not_there_changes_nothing(slide: Path) -> None:
+    service, window = _service(), FakeWindow()
+    window.go.set()
+    service.answer(window, 1, m.OpenSlide(str(slide)))  # type: ignore[arg-type]
+    service.answer(window, 2, _region(slide, 0))  # type: ignore[arg-type]
+    service.answer(window, 3, m.ReadRegion(str(slide), 0, 0, 256, 192, 256, 192, 0, True))  # type: ignore[arg-type]
+    replies = window.wait_for(3)
+    service.close()
+    assert isinstance(replies[1], m.SlideOpened)
+    assert not replies[1].has_icc
+    assert replies[2] == replies[3]
 
 
 def test_a_broken_slide_is_answered_in_words(tmp_path: Path) -> None:
