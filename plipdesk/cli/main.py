@@ -13,7 +13,7 @@ import typer
 
 from plipdesk.base.errors import Bug, Cancelled, PlipdeskError, UsageProblem
 from plipdesk.cli import collections as collection_commands
-from plipdesk.cli import doctor, embed, index, jobs, models, search, slides, train, version
+from plipdesk.cli import doctor, embed, evaluate, index, jobs, models, search, slides, train, version
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
 
 app = group("Find tissue in whole-slide images by words, by region and by picture, offline, on your own machine.")
@@ -38,6 +38,7 @@ for _name, _group in (
     ("jobs", jobs.app),
     ("models", models.app),
     ("train", train.app),
+    ("evaluate", evaluate.app),
 ):
     app.add_typer(_group, name=_name)
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from plipdesk.base.errors import UsageProblem
-from plipdesk.base.progress import Json
 from plipdesk.base.resources import resource_path
 from plipdesk.cli.commands import command, group
 from plipdesk.cli.places import absolute, existing_file
 from plipdesk.cli.session import Session
+from plipdesk.cli.watching import watched
 
 app = group("Train encoders from recipes.")
 
@@ -39,38 +36,15 @@ def contrastive(
 
     chosen = existing_file(recipe)
     folder = absolute(run) if run is not None else session.workspace.runs / chosen.stem
-    with _watched(session) as watched:
+    with watched(session) as context:
         if atlas is not None:
             manifest = folder / "manifest.parquet"
             make_atlas_manifest(absolute(atlas), resource_path("splits/atlas-heldout.yaml"), manifest)
         assert manifest is not None
-        document = run_contrastive(chosen, existing_file(manifest), folder, watched)
+        document = run_contrastive(chosen, existing_file(manifest), folder, context)
     if session.as_json:
         session.answer(document)
     else:
         for stage in document["stages"]:
             session.say(f"{stage['name']}: {stage['steps']} steps, loss {stage['last_loss']:.4f}, {stage['seconds']} s")
         session.say(f"The model lies in {document['model']}")
-
-
-class _Watched:
-    """A job's context that draws its progress; Ctrl-C ends the command, and the run goes on when called again."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("preparing", total=None, unit="")
-
-    def report(self, done: int, total: int, *, unit: str, note: str = "") -> None:
-        self._bar.update(self._task, completed=done, total=total or None, description=note or "training", unit=unit)
-
-    def check_cancel(self) -> None:
-        """A command is cancelled by Ctrl-C, which raises by itself."""
-
-    def checkpoint(self, state: Mapping[str, Json]) -> None:
-        """The run's folder keeps what is needed to go on."""
-
-
-@contextmanager
-def _watched(session: Session) -> Iterator[_Watched]:
-    with session.progress_bar() as bar:
-        yield _Watched(bar)

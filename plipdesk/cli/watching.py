@@ -1,9 +1,11 @@
-"""Watching a job from the command line: progress on stderr until it ends, Ctrl-C cancels."""
+"""Watching work from the command line: progress on stderr until it ends, Ctrl-C cancels."""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from plipdesk.base.errors import NotFound
 from plipdesk.base.progress import Json
@@ -11,6 +13,9 @@ from plipdesk.catalogue.rows import JobItemRow, JobRow
 from plipdesk.cli.session import Session
 from plipdesk.engine import messages
 from plipdesk.engine.client import EngineClient
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 ENDED = ("done", "failed", "cancelled", "paused")
 
@@ -79,3 +84,28 @@ def _until_ended(
             elif isinstance(event, messages.JobItemDone) and event.item.job_id == job_id and event.item.reason:
                 bar.console.print(f"{event.item.status}: {event.item.path}: {event.item.reason}", soft_wrap=True)
     return job
+
+
+@contextmanager
+def watched(session: Session) -> Iterator[_OwnWork]:
+    """A context for work that the command does itself, with its progress on stderr."""
+    with session.progress_bar() as bar:
+        yield _OwnWork(bar)
+
+
+class _OwnWork:
+    """A job's context; Ctrl-C ends the command by raising, and what was kept is found again the next time."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("preparing", total=None, unit="")
+
+    def report(self, done: int, total: int, *, unit: str, note: str = "") -> None:
+        """Draw how far it is."""
+        self._bar.update(self._task, completed=done, total=total or None, description=note or "working", unit=unit)
+
+    def check_cancel(self) -> None:
+        """A command is cancelled by Ctrl-C, which raises by itself."""
+
+    def checkpoint(self, state: Mapping[str, Json]) -> None:
+        """The work's own files keep what is needed to go on."""

@@ -1,0 +1,1 @@
+"""Reports of runs: HTML that stands alone, tables as CSV, numbers as JSON."""
