@@ -13,7 +13,7 @@ import typer
 
 from plipdesk.base.errors import Bug, Cancelled, PlipdeskError, UsageProblem
 from plipdesk.cli import collections as collection_commands
-from plipdesk.cli import doctor, embed, evaluate, index, jobs, models, search, slides, train, version
+from plipdesk.cli import doctor, embed, evaluate, index, jobs, label, labels, models, search, slides, train, version
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
 
 app = group("Find tissue in whole-slide images by words, by region and by picture, offline, on your own machine.")
@@ -29,12 +29,13 @@ def _shared(
     """Find tissue in whole-slide images by words, by region and by picture, offline, on your own machine."""
 
 
-for _commands in (index, embed, doctor, version):
+for _commands in (index, label, embed, doctor, version):
     _commands.declare(app)
 for _name, _group in (
     ("search", search.app),
     ("slides", slides.app),
     ("collections", collection_commands.app),
+    ("labels", labels.app),
     ("jobs", jobs.app),
     ("models", models.app),
     ("train", train.app),

@@ -17,4 +17,10 @@ def _index(work: Work) -> dict[str, Json]:
     return run_index_job(work.job.params, work.job.checkpoint, work, work.encoder, work.workspace)
 
 
-KINDS: Mapping[str, JobFunction] = {"index": _index}
+def _label(work: Work) -> dict[str, Json]:
+    from plipdesk.labelling.job import run_label_job
+
+    return run_label_job(work.job.params, work, work.encoder, work.workspace)
+
+
+KINDS: Mapping[str, JobFunction] = {"index": _index, "label": _label}

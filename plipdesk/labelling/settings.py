@@ -13,7 +13,7 @@ from plipdesk.labelling.smoothing import MAX_RADIUS
 Choice = Literal["single", "multi", "hierarchical"]
 Score = Literal["probability", "cosine", "margin"]
 
-UNSURE_RATIO = 1.1
+UNSURE_RATIO = 1.05
 """A patch is unsure where its best class is not at least this many times as likely as the second."""
 
 

@@ -81,9 +81,9 @@ def test_an_ensemble_is_the_normalised_mean_of_normalised_prompts() -> None:
 
 
 def test_single_labels_and_the_unsure() -> None:
-    scores = logits([3, 0, 0], [0, 0.05, -9], [0, 0, 2])
+    scores = logits([3, 0, 0], [0, 0.04, -9], [0, 0, 2])
     assert single(LabelSettings(unsure_ratio=1), scores).label.tolist() == [0, 1, 2]
-    # e^0.05 = 1.051: not 1.1 times as likely.
+    # e^0.04 = 1.041: not 1.05 times as likely.
     found = single(LabelSettings(), scores)
     assert found.label.tolist() == [0, 4, 2]
     assert found.best.tolist() == [0, 1, 2]
