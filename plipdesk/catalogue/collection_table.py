@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from plipdesk.base.errors import NotFound, UsageProblem
@@ -79,6 +79,24 @@ class CollectionTable:
                 raise NotFound(f"There is no collection {name!r}.", remedy="See 'plipdesk collections list'.")
             gone = (_members.c.collection_id == collection_id) & _members.c.slide_id.in_(slide_ids)
             connection.execute(delete(_members).where(gone))
+
+    def set_encoder(self, name: str, encoder_id: str | None) -> None:
+        """Let new slides and searches of a collection use an encoder; None: the workspace's default again.
+
+        Raises:
+            NotFound: no collection of that name.
+        """
+        with self._database.writing() as connection:
+            change = update(_collections).where(_collections.c.name == name).values(encoder=encoder_id)
+            if connection.execute(change).rowcount == 0:
+                raise NotFound(f"There is no collection {name!r}.", remedy="See 'plipdesk collections list'.")
+
+    def encoders(self, names: Sequence[str]) -> list[str | None]:
+        """The encoder of each collection, in the order of ``names``; None where it is the workspace's default."""
+        statement = select(_collections.c.name, _collections.c.encoder).where(_collections.c.name.in_(names))
+        with self._database.reading() as connection:
+            found = {row.name: row.encoder for row in connection.execute(statement)}
+        return [found.get(name) for name in names]
 
     def _id_within(self, connection: Connection, name: str) -> int:
         if not name.strip():

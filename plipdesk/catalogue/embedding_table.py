@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
 
 from plipdesk.base.paths import Workspace
 from plipdesk.catalogue import schema
@@ -105,6 +105,19 @@ class EmbeddingTable:
             file = connection.execute(statement).scalar_one_or_none()
             connection.execute(delete(_embeddings).where(_embeddings.c.embedding_id == embedding_id))
         return None if file is None else self._workspace.root / file
+
+    def forget_encoder(self, encoder_id: str) -> list[EmbeddingRow]:
+        """Uncommit everything that an encoder has encoded, and let no collection use it, in one transaction.
+
+        Returns the rows that were; nothing names their files any more.
+        """
+        mine = _embeddings.c.encoder_id == encoder_id
+        with self._database.writing() as connection:
+            rows = [_row(row) for row in connection.execute(select(_embeddings).where(mine))]
+            connection.execute(delete(_embeddings).where(mine))
+            collections = schema.collections
+            connection.execute(update(collections).where(collections.c.encoder == encoder_id).values(encoder=None))
+        return rows
 
 
 def _row(row: Row[Any]) -> EmbeddingRow:

@@ -20,7 +20,17 @@ def _step_2_annotations(connection: Connection) -> None:
     schema.drawn.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_step_1_first_schema, _step_2_annotations)
+def _step_3_encoder_of_a_collection(connection: Connection) -> None:
+    columns = {row[1] for row in connection.exec_driver_sql("PRAGMA table_info(collections)")}
+    if "encoder" not in columns:  # the first step makes tables as they are now
+        connection.exec_driver_sql("ALTER TABLE collections ADD COLUMN encoder VARCHAR")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _step_1_first_schema,
+    _step_2_annotations,
+    _step_3_encoder_of_a_collection,
+)
 NEWEST = len(STEPS)
 # "plip": tells our databases from any other SQLite file.
 APPLICATION_ID = 0x706C6970

@@ -73,6 +73,8 @@ class CollectionRow:
     name: str
     slides: int
     created_at: str
+    encoder: str | None = None
+    """Id of the encoder that new slides and searches of this collection use; None: the workspace's default."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ collections = Table(
     Column("collection_id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("created_at", String, nullable=False),
+    Column("encoder", String),
 )
 
 collection_slides = Table(

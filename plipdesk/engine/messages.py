@@ -22,6 +22,7 @@ from plipdesk.catalogue.rows import (
     SlideFilter,
     SlideRow,
 )
+from plipdesk.search.comparing import Comparison
 from plipdesk.search.query import Query, SearchResult
 
 PROTOCOL_VERSION = 1
@@ -243,9 +244,95 @@ class EncoderList(Message, frozen=True):
 
 
 class UseEncoder(Message, frozen=True):
-    """Make an encoder the workspace's default. Reply: EncoderList."""
+    """Make an encoder the workspace's default, or that of a collection. Reply: EncoderList.
+
+    With a collection an empty ``id`` lets it use the workspace's default again.
+    """
 
     id: str
+    collection: str | None = None
+
+
+class ListModels(Message, frozen=True):
+    """Encoders that are installed, and those that plipdesk knows of. Reply: :class:`ModelList`."""
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """An encoder, installed or only known."""
+
+    id: str
+    name: str
+    installed: bool
+    embedded: bool
+    licence: str
+    card: dict[str, Json]
+    """The card of one that is installed, else the entry of the catalogue of known models."""
+    obstacle: str | None = None
+    """Why one that is only known cannot be downloaded and used; None where it can."""
+    fingerprint: str = ""
+    patches: int = 0
+    slides: int = 0
+    model_bytes: int = 0
+    """On the disk where it is installed; else the size of the download, 0 where that is not known."""
+    vectors_bytes: int = 0
+    """On the disk, with its index."""
+
+
+class ModelList(Message, frozen=True):
+    """Installed encoders first, and the id of the workspace's default."""
+
+    models: tuple[ModelEntry, ...]
+    current: str
+
+
+class RemoveModel(Message, frozen=True):
+    """Remove an imported encoder with its files, its vectors and its index. Reply: :class:`Removed`."""
+
+    id: str
+
+
+class Removed(Message, frozen=True):
+    """What went with an encoder."""
+
+    patches: int
+    slides: int
+    freed_bytes: int
+
+
+class GetCost(Message, frozen=True):
+    """What it costs to have the slides (of a collection) encoded by an encoder. Reply: :class:`Cost`."""
+
+    id: str
+    collection: str | None = None
+
+
+class Cost(Message, frozen=True):
+    """What is not encoded yet.
+
+    ``rate_per_s`` is in patches on this machine, ``measured`` just now or remembered from what was encoded before;
+    ``jobs`` are the parameters of the index jobs that would do it.
+    """
+
+    slides: int
+    patches: int
+    rate_per_s: float
+    measured: bool
+    seconds: float
+    jobs: tuple[dict[str, Json], ...]
+    notes: tuple[str, ...] = ()
+
+
+class Compare(Message, frozen=True):
+    """Ask two encoders the same. Reply: :class:`Compared`."""
+
+    query: Query
+    encoders: tuple[str, str]
+
+
+class Compared(Message, frozen=True):
+    """Both answers and what they have in common."""
+
+    comparison: Comparison
 
 
 class GetStatus(Message, frozen=True):
@@ -326,6 +413,10 @@ class AnnotationsChanged(Message, frozen=True):
 
     slide_id: str
     origin: str
+
+
+class ModelsChanged(Message, frozen=True):
+    """An encoder was imported, removed or chosen: ask again for what is shown."""
 
 
 class StatusChanged(Message, frozen=True):
@@ -526,7 +617,8 @@ AnyMessage = (
     Hello | Welcome | Search | SearchAnswer | SubmitJob | ControlJob | GetJob | JobReply | ListJobs | JobList
     | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
-    | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | GetStatus | Status | GetReader
+    | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
+    | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status | GetReader
     | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged
     | OpenSlide | SlideOpened | ReadRegion | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased
     | ReportProgress | Orders | BeginItem | LookUpSlide | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint

@@ -19,6 +19,7 @@ from plipdesk.engine.drawing_desk import DrawingDesk
 from plipdesk.engine.events import EventHub
 from plipdesk.engine.jobs import JobDesk
 from plipdesk.engine.lifetime import Lifetime
+from plipdesk.engine.model_desk import MODEL_JOBS, ModelDesk
 from plipdesk.engine.reader_desk import ReaderDesk
 from plipdesk.engine.server import Peer, Refused, in_words
 from plipdesk.engine.shelves import EncoderShelf, IndexShelf
@@ -63,6 +64,16 @@ class EngineService:
         self._end = end
         self._slide_ids = {slide.slide_id for slide in catalogue.slides.select()}
         drawing = DrawingDesk(catalogue, workspace, events)
+        self._models = ModelDesk(
+            catalogue,
+            workspace,
+            encoders=encoders,
+            indexes=indexes,
+            searcher=searcher,
+            jobs=jobs,
+            events=events,
+            slides_changed=self._slides_changed,
+        )
         self._quick_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.SubmitJob: self._submit,
             m.ControlJob: lambda asked: jobs.control(asked.job_id, asked.action),
@@ -78,11 +89,12 @@ class EngineService:
             **drawing.quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
-            m.Search: lambda asked: m.SearchAnswer(searcher.search(asked.query)),
+            m.Search: lambda asked: m.SearchAnswer(searcher.search(self._models.honoured(asked.query))),
             m.RelinkSlide: self._relink_slide,
             m.ListEncoders: lambda _: self._encoder_list(),
             m.UseEncoder: self._use_encoder,
             **drawing.slow_answers(),
+            **self._models.slow_answers(),
         }
         self._worker_answers: dict[type[m.Message], Callable[[Peer, Any], m.Message]] = {
             m.ReportProgress: lambda peer, said: jobs.progress(peer, said.job_id, said.progress),
@@ -167,7 +179,8 @@ class EngineService:
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
     def _submit(self, asked: m.SubmitJob) -> m.Message:
-        return self._jobs.submit(asked.kind, asked.params, asked.priority)
+        params = self._models.honoured_job(asked.params) if asked.kind == "index" else asked.params
+        return self._jobs.submit(asked.kind, params, asked.priority)
 
     def _begin_item(self, peer: Peer, said: m.BeginItem) -> m.Message:
         self._supervisor.useful(peer.child)
@@ -195,6 +208,8 @@ class EngineService:
     def _finish_job(self, peer: Peer, said: m.FinishJob) -> m.Message:
         self._supervisor.useful(peer.child)
         self._jobs.finish(peer, said)
+        if self._jobs.get(said.job_id).job.kind in MODEL_JOBS:
+            self._models.changed()
         return m.Done()
 
     # --- slides and collections ---------------------------------------------------------------------------------------
@@ -281,8 +296,13 @@ class EngineService:
         return m.EncoderList(self._encoders.states(self._indexes.patches), self._encoders.current_id())
 
     def _use_encoder(self, asked: m.UseEncoder) -> m.Message:
-        self._encoders.use(asked.id)
-        self._slow.submit(self.warm)
+        if asked.collection is None:
+            self._encoders.use(asked.id)
+            self._slow.submit(self.warm)
+        else:
+            chosen = self._encoders.installed(asked.id).card.id if asked.id else None
+            self._catalogue.collections.set_encoder(asked.collection, chosen)
+        self._models.changed()
         return self._encoder_list()
 
     def warm(self) -> None:

@@ -64,6 +64,13 @@ class EncoderShelf:
                 self._loaded[name] = load_encoder(self.installed(name), threads=self._threads)
             return self._loaded[name]
 
+    def forget(self, encoder_id: str) -> None:
+        """Give back the memory of an encoder that is not there any more."""
+        with self._lock:
+            encoder = self._loaded.pop(encoder_id, None)
+        if encoder is not None:
+            encoder.close()
+
     def runtime(self) -> str:
         """Runtime of the default encoder in words; empty until it is loaded."""
         encoder = self._loaded.get(self.current_id())
@@ -190,6 +197,12 @@ class IndexShelf:
                     index.remove(row.embedding_id)
         self._changed()
 
+    def forget(self, fingerprint: str) -> None:
+        """Let go of the index of an encoder that is not there any more."""
+        with self._lock:
+            self._indexes.pop(fingerprint, None)
+            self._patches.pop(fingerprint, None)
+
     def patches(self, fingerprint: str) -> int:
         """How many patches an encoder has committed."""
         return self._patches.get(fingerprint, 0)
@@ -226,8 +239,11 @@ class IndexShelf:
                     return
                 due, self._unfolded = self._unfolded, {}
             for fingerprint in due:
+                index = self._indexes.get(fingerprint)
+                if index is None:  # its encoder was removed meanwhile
+                    continue
                 try:
-                    self._indexes[fingerprint].fold(self._folded, self._is_closed)
+                    index.fold(self._folded, self._is_closed)
                 except PlipdeskError as error:
                     _LOG.warning("the index cannot be kept on the disk: %s", error.message)
                 self._changed()

@@ -193,3 +193,15 @@ def test_the_database_keeps_its_promises(catalogue: Catalogue, workspace: Worksp
     with catalogue.database.reading() as reading:
         assert reading.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
         assert reading.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+
+
+def test_forgetting_an_encoder_takes_its_rows_and_its_collections(tmp_path: Path) -> None:
+    with Catalogue.open(Workspace(tmp_path)) as catalogue:
+        catalogue.embeddings.commit(slide(1), [embedding(1), embedding(1, encoder="f" * 32, encoder_id="other")])
+        catalogue.collections.add("mine", [slide(1).slide_id])
+        catalogue.collections.set_encoder("mine", "other")
+        assert [row.encoder_id for row in catalogue.embeddings.forget_encoder("other")] == ["other"]
+        assert [row.encoder_id for row in catalogue.embeddings.select()] == ["null"]
+        assert catalogue.collections.encoders(["mine", "none"]) == [None, None]
+        with pytest.raises(NotFound):
+            catalogue.collections.set_encoder("none", "null")

@@ -34,7 +34,9 @@ def test_the_workspace_of_every_released_version_opens(version: int, tmp_path: P
         found = catalogue.slides.resolve("colon")
         assert (found.case, found.mpp_um, found.mpp_source) == ("case 7", 0.25, "given")
         assert [row.patches for row in catalogue.embeddings.select()] == [10]
-        assert [(row.name, row.slides) for row in catalogue.collections.all()] == [("tumours", 1)]
+        assert [(row.name, row.slides, row.encoder) for row in catalogue.collections.all()] == [("tumours", 1, None)]
+        catalogue.collections.set_encoder("tumours", "plip")
+        assert catalogue.collections.encoders(["tumours"]) == ["plip"]
         assert catalogue.settings.get("encoder") == "plipdesk-mini"
         assert [(job.kind, job.state) for job in catalogue.jobs.all()] == [("index", "paused")]
         assert [item.status for item in catalogue.jobs.items(1)] == ["indexed"]

@@ -1,0 +1,86 @@
+"""Several encoders in one workspace: one for a collection, what it costs, two compared, one removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plipdesk.cli.main import run
+from tests.cli.test_end_to_end import Office
+from tests.drawing import pyramidal_tiff
+from tests.encoders.models import SMALL_VIT, write_model
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """Two slides encoded by the null encoder, one of them in a collection, and a second encoder."""
+    office = Office(tmp_path_factory.mktemp("models"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLIPDESK_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        write_model(office.workspace.models / "small-vit", SMALL_VIT)
+        office("index", pyramidal_tiff(office.slides / "a.tif", seed=1), "--encoder", "null", "--collection", "mine")
+        office("index", pyramidal_tiff(office.slides / "b.tif", seed=2), "--encoder", "null")
+        yield office
+        office.end()
+
+
+def test_known_models_are_listed_and_described(office: Office) -> None:
+    listed = office("models", "list", "--known")
+    assert {"plipdesk-mini", "small-vit"} <= {model["id"] for model in listed["models"]}
+    assert "plip" in {model["id"] for model in listed["known"]}
+    assert office("models", "info", "plip")["installed"] is False
+    assert office("models", "info", "small-vit")["installed"] is True
+    assert office("models", "info", "nothing", code=3)["error"]["kind"] == "not-found"
+
+
+def test_a_collection_with_its_own_encoder(office: Office) -> None:
+    everything = office("models", "cost", "small-vit")
+    mine = office("models", "cost", "small-vit", "--collection", "mine")
+    assert (everything["slides"], mine["slides"]) == (2, 1)
+    assert everything["patches"] > mine["patches"] > 50
+    assert everything["seconds"] == pytest.approx(everything["patches"] / everything["rate_per_s"], rel=0.05, abs=0.1)
+
+    assert office("models", "use", "small-vit", "--collection", "mine")["encoder"] == "small-vit"
+    assert office("collections", "list")["collections"][0]["encoder"] == "small-vit"
+    encoded = office("models", "encode", "small-vit", "--collection", "mine")
+    assert [slide["status"] for slide in encoded["slides"]] == ["indexed"]
+    assert encoded["slides"][0]["patches"] == mine["patches"], "the same grid as before"
+    assert office("models", "cost", "small-vit", "--collection", "mine")["patches"] == 0
+
+    assert office("search", "text", "pink", "--in-collection", "mine")["encoder"] == "small-vit"
+    assert office("search", "text", "pink")["encoder"] == "plipdesk-mini"
+    new = pyramidal_tiff(office.slides / "c.tif", seed=3)
+    assert office("index", new, "--collection", "mine")["encoder"] == "small-vit"
+
+
+def test_the_same_question_to_two(office: Office) -> None:
+    asked = ("models", "compare", "pink tissue", "--encoder", "null", "--encoder", "small-vit", "-k", "10")
+    compared = office(*asked, "--collection", "mine")
+    assert compared["encoders"] == ["null", "small-vit"]
+    assert compared["common"] == len(compared["pairs"])
+    assert compared["share"] == compared["common"] / 10
+    for first, second in compared["pairs"]:
+        one, other = compared["answers"][0]["hits"][first - 1], compared["answers"][1]["hits"][second - 1]
+        assert one["slide_id"] == other["slide_id"]
+    assert compared["notes"], "small-vit knows one slide more"
+    office("models", "compare", "pink", "--encoder", "null", code=2)
+    region = ("--region", office.slides / "a.tif", "--box", "100,100,200,200")
+    assert office("models", "compare", *region, "--encoder", "null", "--encoder", "small-vit")["k"] == 20
+
+
+def test_removing_one_frees_what_it_made(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    office("models", "remove", "small-vit", code=2)
+    before = set(office.workspace.vectors.rglob("*.safetensors"))
+    removed = office("models", "remove", "small-vit", "--yes")
+    assert removed["slides"] == 2
+    assert removed["freed_bytes"] > 1_000_000
+    assert len(set(office.workspace.vectors.rglob("*.safetensors"))) == len(before) - 2
+    assert not list(office.workspace.models.iterdir())
+    assert office("collections", "list")["collections"][0]["encoder"] is None
+    assert office("models", "remove", "plipdesk-mini", "--yes", code=2)["error"]["message"].endswith(
+        "cannot be removed."
+    )
+    assert office("search", "text", "pink", "--encoder", "null", "--in-collection", "mine")["hits"]
+    assert run(["models", "list", "--workspace", str(office.workspace.root)]) == 0
+    assert "small-vit" not in capsys.readouterr().out
