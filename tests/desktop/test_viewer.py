@@ -45,7 +45,7 @@ def viewer_line(reader: FakeReader) -> Any:
 
 def quiet(canvas: SlideCanvas) -> bool:
     """Whether nothing is being fetched, not even ahead."""
-    return canvas.at_rest() and not canvas._tickets
+    return canvas.at_rest() and canvas.tiles.idle
 
 
 def colour_at(canvas: SlideCanvas, x: int, y: int) -> QColor:
@@ -153,10 +153,10 @@ def test_tiles_are_fetched_at_device_pixels(
 ) -> None:
     canvas, line = panel.canvas, viewer_line(reader)
     canvas.to_objective(10)
-    at_one = canvas._scheduler.visible[0].level  # type: ignore[union-attr]
+    at_one = canvas.tiles.scheduler.visible[0].level  # type: ignore[union-attr]
     monkeypatch.setattr(canvas, "devicePixelRatioF", lambda: 2.0)
     canvas._look()
-    assert canvas._scheduler.visible[0].level == at_one - 1  # type: ignore[union-attr]
+    assert canvas.tiles.scheduler.visible[0].level == at_one - 1  # type: ignore[union-attr]
     assert line.of(m.ReadRegion)
 
 

@@ -15,6 +15,9 @@ MAX_ZOOM = 16.0
 OBJECTIVE_MPP_UM = 10.0
 """µm per pixel at 1×: the common rule by which 40× is 0.25 and 20× is 0.5 µm per pixel."""
 
+OBJECTIVES = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0)
+"""The steps of the keys for the next objective."""
+
 
 @dataclass(frozen=True)
 class Viewport:
@@ -65,7 +68,7 @@ def rect_between(x: float, y: float, other_x: float, other_y: float) -> Rect:
 class Camera:
     """What part of a slide of ``width0_px`` × ``height0_px`` is seen: the point in the middle, and how large.
 
-    ``zoom`` is screen pixels per level-0 pixel. ``rotation_deg`` is 0 for now.
+    ``zoom`` is screen pixels per level-0 pixel. ``rotation_deg`` (0 to below 360) turns the picture clockwise.
     """
 
     width0_px: int
@@ -81,32 +84,52 @@ class Camera:
         whole = cls(width0_px, height0_px, width0_px / 2, height0_px / 2, 1.0)
         return replace(whole, zoom=whole.fit_zoom(view))
 
+    @property
+    def turn(self) -> tuple[float, float]:
+        """(cosine, sine) of the rotation, exact at right angles."""
+        if self.rotation_deg % 90 == 0:
+            return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(self.rotation_deg // 90) % 4]
+        angle = math.radians(self.rotation_deg)
+        return math.cos(angle), math.sin(angle)
+
     def fit_zoom(self, view: Viewport) -> float:
         """The zoom at which the whole slide is seen."""
-        return 0.96 * min(max(1.0, view.width_px) / self.width0_px, max(1.0, view.height_px) / self.height0_px)
+        cosine, sine = (abs(part) for part in self.turn)
+        width = self.width0_px * cosine + self.height0_px * sine
+        height = self.width0_px * sine + self.height0_px * cosine
+        return 0.96 * min(max(1.0, view.width_px) / width, max(1.0, view.height_px) / height)
 
     def to_slide(self, x_px: float, y_px: float, view: Viewport) -> tuple[float, float]:
         """The point of the slide under a point of the screen."""
-        return (
-            self.x0_px + (x_px - view.width_px / 2) / self.zoom,
-            self.y0_px + (y_px - view.height_px / 2) / self.zoom,
-        )
+        right, down = self.over_slide(x_px - view.width_px / 2, y_px - view.height_px / 2)
+        return self.x0_px + right, self.y0_px + down
+
+    def over_slide(self, right_px: float, down_px: float) -> tuple[float, float]:
+        """A way on the screen as a way over the slide, in level-0 pixels."""
+        cosine, sine = self.turn
+        return (right_px * cosine + down_px * sine) / self.zoom, (down_px * cosine - right_px * sine) / self.zoom
 
     def to_screen(self, x0_px: float, y0_px: float, view: Viewport) -> tuple[float, float]:
         """The point of the screen over a point of the slide."""
-        return (
-            (x0_px - self.x0_px) * self.zoom + view.width_px / 2,
-            (y0_px - self.y0_px) * self.zoom + view.height_px / 2,
-        )
+        cosine, sine = self.turn
+        x, y = (x0_px - self.x0_px) * self.zoom, (y0_px - self.y0_px) * self.zoom
+        return x * cosine - y * sine + view.width_px / 2, x * sine + y * cosine + view.height_px / 2
 
     def seen(self, view: Viewport) -> Rect:
-        """The rectangle of the slide's plane that the canvas shows; it may reach beyond the slide."""
-        width, height = view.width_px / self.zoom, view.height_px / self.zoom
+        """The rectangle of the slide's plane that holds what the canvas shows; it may reach beyond the slide."""
+        cosine, sine = (abs(part) for part in self.turn)
+        width = (view.width_px * cosine + view.height_px * sine) / self.zoom
+        height = (view.width_px * sine + view.height_px * cosine) / self.zoom
         return Rect(self.x0_px - width / 2, self.y0_px - height / 2, width, height)
 
     def panned(self, right_px: float, down_px: float) -> Camera:
         """The camera moved over the slide by so many screen pixels."""
-        return self._at(self.x0_px + right_px / self.zoom, self.y0_px + down_px / self.zoom)
+        right, down = self.over_slide(right_px, down_px)
+        return self._at(self.x0_px + right, self.y0_px + down)
+
+    def turned(self, degrees: float) -> Camera:
+        """Rotated by so much more, clockwise, about the middle."""
+        return replace(self, rotation_deg=(self.rotation_deg + degrees) % 360)
 
     def moved_to(self, x0_px: float, y0_px: float) -> Camera:
         """The camera over another point of the slide."""
@@ -117,10 +140,8 @@ class Camera:
         fixed_x, fixed_y = self.to_slide(x_px, y_px, view)
         zoom = self._allowed(self.zoom * factor, view)
         moved = replace(self, zoom=zoom)
-        return moved._at(
-            fixed_x - (x_px - view.width_px / 2) / zoom,
-            fixed_y - (y_px - view.height_px / 2) / zoom,
-        )
+        right, down = moved.over_slide(x_px - view.width_px / 2, y_px - view.height_px / 2)
+        return moved._at(fixed_x - right, fixed_y - down)
 
     def with_zoom(self, zoom: float, view: Viewport) -> Camera:
         """Zoomed to ``zoom`` about the middle."""
@@ -139,6 +160,15 @@ class Camera:
     def at_magnification(self, power: float, mpp_um: float, view: Viewport) -> Camera:
         """Zoomed to an objective, exactly; beyond the usual limits if it lies there."""
         return replace(self, zoom=power * mpp_um / (OBJECTIVE_MPP_UM * view.device_ratio))
+
+    def next_objective(self, step: int, mpp_um: float, view: Viewport) -> Camera:
+        """Zoomed to the next larger (``step`` 1) or smaller (−1) objective."""
+        now = self.magnification(mpp_um, view)
+        if step > 0:
+            power = next((power for power in OBJECTIVES if power > now * 1.001), OBJECTIVES[-1])
+        else:
+            power = next((power for power in reversed(OBJECTIVES) if power < now * 0.999), OBJECTIVES[0])
+        return self.at_magnification(power, mpp_um, view)
 
     def _at(self, x0_px: float, y0_px: float) -> Camera:
         """Over a point, kept on the slide, so that a slide can never be lost from sight."""

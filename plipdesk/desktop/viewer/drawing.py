@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen
+from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from plipdesk.desktop.viewer.scale import ScaleBar
 
@@ -39,14 +39,14 @@ def draw_scale_bar(painter: QPainter, bar: ScaleBar, left_px: float, bottom_px: 
     return ground
 
 
-def draw_outline(painter: QPainter, frame: QRectF, colour: QColor, *, dashed: bool = False) -> None:
+def draw_outline(painter: QPainter, frame: QPolygonF, colour: QColor, *, dashed: bool = False) -> None:
     """A frame that is seen on dark and on light tissue: a coloured line between two dark ones."""
     painter.save()
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(QColor(0, 0, 0, 190), 5))
-    painter.drawRect(frame)
+    painter.drawPolygon(frame)
     painter.setPen(QPen(colour, 2.5, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine))
-    painter.drawRect(frame)
+    painter.drawPolygon(frame)
     painter.restore()
 
 
@@ -56,4 +56,14 @@ def draw_unread(painter: QPainter, frame: QRectF) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QBrush(QColor(120, 30, 30, 110), Qt.BrushStyle.BDiagPattern))
     painter.drawRect(frame)
+    painter.restore()
+
+
+def draw_crosshair(painter: QPainter, at: QPointF) -> None:
+    """Where a key would set a point."""
+    painter.save()
+    for colour, width in ((QColor(255, 255, 255, 220), 4), (INK, 1.6)):
+        painter.setPen(QPen(colour, width))
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            painter.drawLine(at + QPointF(4 * x, 4 * y), at + QPointF(14 * x, 14 * y))
     painter.restore()

@@ -24,7 +24,8 @@ from plipdesk.desktop.notices import failure_text
 from plipdesk.desktop.state.query_draft import Turn
 from plipdesk.desktop.theme import Theme
 from plipdesk.desktop.viewer.camera import Rect
-from plipdesk.desktop.viewer.canvas import KEY_ZOOM, SlideCanvas, Tool
+from plipdesk.desktop.viewer.canvas import SlideCanvas, Tool
+from plipdesk.desktop.viewer.moving import KEY_ZOOM
 from plipdesk.desktop.viewer.scale import length_label
 from plipdesk.engine import messages as m
 
