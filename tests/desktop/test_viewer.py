@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from plipdesk.desktop.viewer.camera import Rect
 from plipdesk.desktop.viewer.canvas import SlideCanvas
@@ -252,6 +252,31 @@ def test_a_box_needs_no_mouse(panel: ViewerPanel, engine: FakeEngine, qtbot: Any
     QTest.keyClick(canvas, Qt.Key.Key_Escape)
     assert canvas.box is None
     assert not canvas.similar_button.isVisible()
+
+
+def test_asking_with_a_box_leaves_the_keyboard_where_it_is(
+    panel: ViewerPanel, window: MainWindow, engine: FakeEngine, qtbot: Any
+) -> None:
+    class Windows(QObject):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shown: list[QObject] = []
+
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                self.shown.append(watched)
+            return False
+
+    windows = Windows()
+    QApplication.instance().installEventFilter(windows)  # type: ignore[union-attr]
+    panel.canvas.setFocus()
+    QTest.keyClick(panel.canvas, "b")
+    QTest.keyClick(panel.canvas, Qt.Key.Key_Return)
+    QTest.keyClick(panel.canvas, "s")
+    qtbot.waitUntil(lambda: window.results.model.rowCount() > 0)
+    QApplication.instance().removeEventFilter(windows)  # type: ignore[union-attr]
+    assert windows.shown == []
+    assert panel.canvas.hasFocus()
 
 
 def test_a_click_with_the_box_tool_draws_nothing(panel: ViewerPanel) -> None:

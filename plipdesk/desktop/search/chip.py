@@ -21,7 +21,8 @@ class Chip(QFrame):
         super().__init__(parent)
         self.setObjectName("chip")
         self.text = text
-        self._picture = QLabel()
+        # With a parent from the start: shown without one it is a window for an instant, and takes the keyboard away.
+        self._picture = QLabel(self)
         self._picture.setFixedSize(PICTURE_PX, PICTURE_PX)
         self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._picture.setVisible(picture)
