@@ -15,6 +15,7 @@ from plipdesk.base.errors import Bug, Cancelled, PlipdeskError, UsageProblem
 from plipdesk.cli import collections as collection_commands
 from plipdesk.cli import doctor, embed, evaluate, index, jobs, label, labels, models, search, slides, train, version
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
+from plipdesk.cli.model_import import declare as declare_model_import
 from plipdesk.cli.model_use import declare as declare_model_use
 
 app = group("Find tissue in whole-slide images by words, by region and by picture, offline, on your own machine.")
@@ -33,6 +34,7 @@ def _shared(
 for _commands in (index, label, embed, doctor, version):
     _commands.declare(app)
 declare_model_use(models.app)
+declare_model_import(models.app)
 for _name, _group in (
     ("search", search.app),
     ("slides", slides.app),

@@ -34,17 +34,45 @@ class ModelFile(_Strict):
 class TokenizerCard(_Strict):
     """How words become numbers.
 
-    ``clip-bpe`` reads open_clip's BPE merges (``file``; None: open_clip's own); ``words`` is the null encoder's;
-    ``none`` an encoder that only sees.
+    ``clip-bpe`` reads open_clip's BPE merges (``file``; None: open_clip's own); ``tokenizers`` a tokenizer.json of the
+    library of that name; ``words`` is the null encoder's; ``none`` an encoder that only sees.
     """
 
-    kind: Literal["clip-bpe", "wordpiece", "words", "none"]
+    kind: Literal["clip-bpe", "tokenizers", "words", "none"]
     file: str | None
     lower_case: bool = True
+    clean: Literal["none", "whitespace", "lower", "canonicalize"] = "none"
+    """What is done to a text before a ``tokenizers`` file sees it, by open_clip's names."""
+    pad_id: Annotated[int, Field(ge=0)] = 0
+    """The number that fills the context behind a text."""
+    zeroed_id: Annotated[int, Field(ge=0)] | None = None
+    """A token that becomes 0 again, such as the separator at a text's end for some open_clip models."""
+
+
+class OriginalFile(_Strict):
+    """A file that a model was imported from: its name inside the original and its SHA-256."""
+
+    name: str
+    sha256: Sha256
+
+
+class Provenance(_Strict):
+    """How a model came here: what it was made from, and what the import measured."""
+
+    layout: str
+    """In words, such as ``Hugging Face CLIP``."""
+    originals: tuple[OriginalFile, ...]
+    left_out: tuple[str, ...] = ()
+    """Tensors of the original that the encoder has no use for, such as a classifier's head."""
+    image_cosine: float | None = None
+    """Lowest cosine between torch and ONNX Runtime over the probe pictures; None: only one of them can run it."""
+    text_cosine: float | None = None
 
 
 class EncoderCard(_Strict):
-    """A model as the application knows it. No field has a silent default: a missing one refuses to load."""
+    """A model as the application knows it. What came with the first version has no silent default: a missing field
+    refuses to load. Later fields mean, where they are missing, what was always done before.
+    """
 
     schema_version: Literal[1]
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -58,7 +86,10 @@ class EncoderCard(_Strict):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Literal["bicubic", "bilinear"]
-    resize: Literal["shortest-edge-and-centre-crop", "squash"]
+    resize: Literal["shortest-edge-and-centre-crop", "shortest-edge-and-floored-crop", "squash"]
+    """How a picture is brought to size; a crop that cannot lie in the middle to the pixel is rounded or floored."""
+    resize_px: Annotated[int, Field(ge=16, le=4096)] | None = None
+    """Length of the shortest edge before the crop; None: ``input_px``. Patches are never resized."""
     tokenizer: TokenizerCard
     context_length: Annotated[int, Field(ge=0, le=512)]
     logit_scale: Annotated[float, Field(gt=0, le=100)]
@@ -72,6 +103,8 @@ class EncoderCard(_Strict):
     credit: str
     scores: dict[str, float]
     notes: tuple[str, ...]
+    provenance: Provenance | None = None
+    """Of an imported model; it changes nothing of what the embeddings mean."""
 
     @field_validator("prompt_templates")
     @classmethod
@@ -84,6 +117,8 @@ class EncoderCard(_Strict):
     def _words_are_whole(self) -> EncoderCard:
         if self.has_words != (self.context_length > 0) or self.has_words != bool(self.prompt_templates):
             raise ValueError("tokenizer, context_length and prompt_templates go together")
+        if self.resize_px is not None and self.resize_px < self.input_px:
+            raise ValueError("resize_px must be at least input_px, or the crop would reach outside")
         return self
 
     @property
@@ -93,6 +128,11 @@ class EncoderCard(_Strict):
 
     def fingerprint(self, numeric_class: str = "fp32") -> str:
         """32 hex digits over weights, preprocessing, tokenizer and numeric class (DESIGN.md, invariant 2)."""
+        # What a later version added counts only where it is used, so that no older fingerprint changes.
+        later: dict[str, Any] = {} if self.resize_px is None else {"resize_px": self.resize_px}
+        if self.tokenizer.kind == "tokenizers":
+            words = self.tokenizer
+            later["tokens"] = [words.clean, words.pad_id, words.zeroed_id]
         return settings_id(
             {
                 "weights": self.files["weights"].sha256,
@@ -106,6 +146,7 @@ class EncoderCard(_Strict):
                 "resize": self.resize,
                 "context_length": self.context_length,
                 "numeric_class": numeric_class,
+                **later,
             }
         )
 

@@ -21,7 +21,7 @@ from plipdesk.base.paths import cache_folder
 from plipdesk.encoders import clip_graph
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.graph import OPSET, Weights
-from plipdesk.encoders.weights import TensorFile, load_weights, verified_file
+from plipdesk.encoders.weights import TensorFile, float32_bytes, load_weights, verified_file
 
 if TYPE_CHECKING:
     import onnx
@@ -31,6 +31,15 @@ EXPORT_VERSION = 1
 _MOST_BYTES = (1 << 31) - (1 << 20)
 # Threads of one process would do the same work twice and share a temporary name; processes do not.
 _ONE_AT_A_TIME = threading.Lock()
+
+
+class TooLargeForOnnx(EncoderProblem):
+    """The model does not fit into one ONNX file; torch can run it."""
+
+
+def fits_onnx(weights: Path) -> bool:
+    """Whether the graphs made from ``weights`` can be written: one file holds 2 GB, and fp16 weights become twice."""
+    return float32_bytes(weights) <= _MOST_BYTES
 
 
 def graph_folder(card: EncoderCard) -> Path:
@@ -83,6 +92,10 @@ def _checked(folder: Path, tower: Tower) -> Path | None:
 
 
 def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
+    if not fits_onnx(weights):
+        raise TooLargeForOnnx(
+            f"{card.name} is too large for ONNX Runtime's file format.", remedy="Choose the torch runtime."
+        )
     if tower == "text":
         if not clip_graph.handles_text(card.architecture):
             raise EncoderProblem(
@@ -95,10 +108,6 @@ def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
             model = clip_graph.image_graph(card, Weights(tensors))
     else:
         model = _recorded(card, weights)
-    if model.ByteSize() > _MOST_BYTES:
-        raise EncoderProblem(
-            f"{card.name} is too large for ONNX Runtime's file format.", remedy="Choose the torch runtime."
-        )
     return model
 
 

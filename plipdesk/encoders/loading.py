@@ -13,7 +13,7 @@ from plipdesk.base.resources import resource_path
 from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, ModelFile, load_card
 from plipdesk.encoders.clip_graph import handles_text
-from plipdesk.encoders.export import graph_file
+from plipdesk.encoders.export import fits_onnx, graph_file
 from plipdesk.encoders.null import NULL_ID, NullEncoder, null_card
 from plipdesk.encoders.onnx_runtime import OnnxEncoder
 from plipdesk.encoders.protocol import Encoder, Precision
@@ -99,7 +99,7 @@ def load_encoder(
     texts = text_preparer(card, tokenizer)
     if runtime == "auto":
         on_gpu = device.split(":")[0] in ("cuda", "mps") or (device == "auto" and has_gpu())
-        written = texts is None or handles_text(card.architecture)
+        written = (texts is None or handles_text(card.architecture)) and fits_onnx(weights)
         runtime = "onnx" if written and not on_gpu and precision == "fp32" else "torch"
     count = threads if threads is not None else CpuBudget.of_machine().encoder_threads
     if runtime == "torch":
@@ -156,4 +156,9 @@ def _embedded() -> InstalledEncoder:
 def _imported_folders(models_folder: Path | None) -> list[Path]:
     if models_folder is None or not models_folder.is_dir():
         return []
-    return sorted(folder for folder in models_folder.iterdir() if (folder / CARD_NAME).is_file())
+    # What is still being imported has a name that starts with a dot.
+    return sorted(
+        folder
+        for folder in models_folder.iterdir()
+        if not folder.name.startswith(".") and (folder / CARD_NAME).is_file()
+    )

@@ -30,18 +30,19 @@ class PictureRule(Protocol):
 
     @property
     def resize(self) -> str:
-        """``shortest-edge-and-centre-crop`` or ``squash``."""
+        """``shortest-edge-and-centre-crop``, ``shortest-edge-and-floored-crop`` or ``squash``."""
 
 
 # What the shortest edge may blow a picture up to before its middle is cut out.
 _MOST_PIXELS = 100_000_000
 
 
-def fit_picture(picture: NDArray[np.uint8], card: PictureRule) -> NDArray[np.uint8]:
+def fit_picture(picture: NDArray[np.uint8], card: PictureRule, resize_px: int | None = None) -> NDArray[np.uint8]:
     """``picture`` (h, w, 3) RGB resized and cropped to (input_px, input_px, 3) as the card says.
 
-    ``shortest-edge-and-centre-crop`` is torchvision's Resize(input_px) and CenterCrop(input_px) to the pixel,
-    ``squash`` its Resize((input_px, input_px)).
+    ``shortest-edge-and-centre-crop`` is torchvision's Resize(resize_px) and CenterCrop(input_px) to the pixel,
+    ``shortest-edge-and-floored-crop`` that of Hugging Face, which rounds half a pixel down, and ``squash``
+    torchvision's Resize((input_px, input_px)). ``resize_px`` is ``input_px`` unless given.
 
     Raises:
         EncoderProblem: not an RGB picture of 8 bits, one without pixels, or one so narrow that it would explode.
@@ -51,24 +52,26 @@ def fit_picture(picture: NDArray[np.uint8], card: PictureRule) -> NDArray[np.uin
             f"A picture must be uint8 (height, width, 3), not {picture.dtype} {picture.shape}.",
             remedy="Convert the picture to RGB with 8 bits per channel.",
         )
-    size = card.input_px
-    if picture.shape[:2] == (size, size):
+    size, edge = card.input_px, resize_px or card.input_px
+    if picture.shape[:2] == (size, size) and edge == size:
         return picture
     height, width = picture.shape[:2]
     if card.resize == "squash":
         return np.asarray(_resized(picture, size, size, card))
     # Integer division and rounding as torchvision does them, or pixels shift by one.
     if width <= height:
-        new_width, new_height = size, int(size * height / width)
+        new_width, new_height = edge, int(edge * height / width)
     else:
-        new_width, new_height = int(size * width / height), size
+        new_width, new_height = int(edge * width / height), edge
     if new_width * new_height > _MOST_PIXELS:
         raise EncoderProblem(
             f"A picture of {width} × {height} pixels is too narrow to be encoded.",
             remedy="Crop the picture to the part that matters.",
         )
     fitted = _resized(picture, new_width, new_height, card)
-    top, left = round((new_height - size) / 2.0), round((new_width - size) / 2.0)
+    # Python rounds half a pixel to the even neighbour, as torchvision does.
+    whole = int if card.resize == "shortest-edge-and-floored-crop" else round
+    top, left = whole((new_height - size) / 2.0), whole((new_width - size) / 2.0)
     return np.ascontiguousarray(fitted[top : top + size, left : left + size])
 
 

@@ -71,7 +71,8 @@ class RunningEncoder(ABC):
         """
         parts = [np.empty((0, self._card.dim), dtype=np.float32)]
         for start in range(0, len(pictures), _PICTURES_AT_ONCE):
-            fitted = [fit_picture(picture, self._card) for picture in pictures[start : start + _PICTURES_AT_ONCE]]
+            some = pictures[start : start + _PICTURES_AT_ONCE]
+            fitted = [fit_picture(picture, self._card, self._card.resize_px) for picture in some]
             parts.append(self._encode_pixels(np.stack(fitted)))
         return np.concatenate(parts)
 

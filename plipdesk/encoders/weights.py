@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -90,6 +91,21 @@ class TensorFile(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def float32_bytes(path: Path) -> int:
+    """Bytes that the tensors of a safetensors file take as float32, told from its header alone.
+
+    Raises:
+        EncoderProblem: no safetensors file, or one whose header does not fit its length.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return sum(4 * math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise EncoderProblem(f"The weights cannot be read: {error}.", path=path, remedy=_REMEDY) from error
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

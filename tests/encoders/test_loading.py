@@ -59,7 +59,9 @@ def test_find(models: Path, embedded: None, tmp_path: Path) -> None:
         find_encoder("../small-vit", models)
 
 
-@pytest.mark.parametrize("field", sorted(EncoderCard.model_fields))
+@pytest.mark.parametrize(
+    "field", sorted(name for name, field in EncoderCard.model_fields.items() if name not in ("resize_px", "provenance"))
+)
 def test_a_missing_field_refuses_to_load(lite: Path, field: str) -> None:
     document = card_document(lite, SMALL_LITE)
     del document[field]
@@ -113,7 +115,7 @@ CONTRADICTIONS: list[dict[str, Any]] = [
     {"dim": 49},
     {"input_px": 96},
     {"context_length": 31},
-    {"tokenizer": {"kind": "wordpiece", "file": "merges.txt"}},
+    {"tokenizer": {"kind": "words", "file": "merges.txt"}},
     {"tokenizer": {"kind": "clip-bpe", "file": None}},
 ]
 
