@@ -9,6 +9,7 @@ from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.annotation_table import AnnotationTable
 from plipdesk.catalogue.collection_table import CollectionTable
 from plipdesk.catalogue.connection import Database, open_database
+from plipdesk.catalogue.correction_table import CorrectionTable
 from plipdesk.catalogue.embedding_table import EmbeddingTable
 from plipdesk.catalogue.job_table import JobTable
 from plipdesk.catalogue.setting_table import SettingTable
@@ -26,6 +27,7 @@ class Catalogue:
         self.jobs = JobTable(database)
         self.embeddings = EmbeddingTable(database, workspace, self.slides, self.collections, self.jobs)
         self.annotations = AnnotationTable(database)
+        self.corrections = CorrectionTable(database)
         self.settings = SettingTable(database)
 
     @classmethod

@@ -26,10 +26,15 @@ def _step_3_encoder_of_a_collection(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE collections ADD COLUMN encoder VARCHAR")
 
 
+def _step_4_corrections(connection: Connection) -> None:
+    schema.corrections.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _step_1_first_schema,
     _step_2_annotations,
     _step_3_encoder_of_a_collection,
+    _step_4_corrections,
 )
 NEWEST = len(STEPS)
 # "plip": tells our databases from any other SQLite file.

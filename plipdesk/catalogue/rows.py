@@ -139,6 +139,20 @@ class AnnotationRow:
 
 
 @dataclass(frozen=True)
+class CorrectionRow:
+    """What a person says a patch is, in the words of a label set; the patch is known by its place, level-0 pixels."""
+
+    slide_id: str
+    label_set: str
+    x0_px: int
+    y0_px: int
+    size0_px: float
+    class_name: str
+    created_at: str = ""
+    """ISO 8601, UTC; assigned by the catalogue."""
+
+
+@dataclass(frozen=True)
 class SlideFilter:
     """Conditions on slides, all of which hold; an empty field holds always. Within one field any value suffices."""
 

@@ -153,6 +153,20 @@ drawn = Table(
     Index("annotations_by_class", "class_name"),
 )
 
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("slide_id", ForeignKey("slides.slide_id", ondelete="CASCADE"), primary_key=True),
+    # Name of the label set, whatever its version: a class that is no longer in it is passed over.
+    Column("label_set", String, primary_key=True),
+    Column("x0_px", Integer, primary_key=True),
+    Column("y0_px", Integer, primary_key=True),
+    Column("size0_px", Float, primary_key=True),
+    Column("class_name", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("corrections_by_label_set", "label_set"),
+)
+
 settings = Table(
     "settings",
     metadata,

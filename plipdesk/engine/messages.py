@@ -16,6 +16,7 @@ from plipdesk.base.progress import Json, Progress
 from plipdesk.catalogue.rows import (
     AnnotationRow,
     CollectionRow,
+    CorrectionRow,
     EmbeddingRow,
     JobItemRow,
     JobRow,
@@ -191,6 +192,26 @@ class EditAnnotations(Message, frozen=True):
     put: tuple[AnnotationRow, ...] = ()
     remove: tuple[str, ...] = ()
     origin: str = ""
+
+
+class CorrectPatches(Message, frozen=True):
+    """Say what patches are, and take back what was said of others (by their places). Reply: :class:`Done`."""
+
+    put: tuple[CorrectionRow, ...] = ()
+    remove: tuple[CorrectionRow, ...] = ()
+
+
+class ListCorrections(Message, frozen=True):
+    """What people said of patches in the words of a label set. Reply: :class:`CorrectionList`."""
+
+    label_set: str
+    filters: SlideFilter = SlideFilter()
+
+
+class CorrectionList(Message, frozen=True):
+    """Corrections, slide by slide, oldest first."""
+
+    corrections: tuple[CorrectionRow, ...]
 
 
 class GetPatches(Message, frozen=True):
@@ -619,6 +640,7 @@ AnyMessage = (
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
     | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
     | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status | GetReader
+    | CorrectPatches | ListCorrections | CorrectionList
     | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged
     | OpenSlide | SlideOpened | ReadRegion | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased
     | ReportProgress | Orders | BeginItem | LookUpSlide | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint

@@ -18,6 +18,7 @@ from plipdesk.engine import messages as m
 from plipdesk.engine.drawing_desk import DrawingDesk
 from plipdesk.engine.events import EventHub
 from plipdesk.engine.jobs import JobDesk
+from plipdesk.engine.labelling_desk import LabellingDesk
 from plipdesk.engine.lifetime import Lifetime
 from plipdesk.engine.model_desk import MODEL_JOBS, ModelDesk
 from plipdesk.engine.reader_desk import ReaderDesk
@@ -87,6 +88,7 @@ class EngineService:
             m.GetStatus: lambda _: self.status(),
             m.LookUpSlide: self._look_up,
             **drawing.quick_answers(),
+            **LabellingDesk(catalogue).quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.Search: lambda asked: m.SearchAnswer(searcher.search(self._models.honoured(asked.query))),

@@ -41,6 +41,7 @@ def test_the_workspace_of_every_released_version_opens(version: int, tmp_path: P
         assert [(job.kind, job.state) for job in catalogue.jobs.all()] == [("index", "paused")]
         assert [item.status for item in catalogue.jobs.items(1)] == ["indexed"]
         assert catalogue.annotations.of_slide(found.slide_id) == []
+        assert catalogue.corrections.select("kather") == []
         with catalogue.database.reading() as connection:
             assert migrations.version_of(connection) == migrations.NEWEST
 
