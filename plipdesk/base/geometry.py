@@ -121,6 +121,24 @@ def squares_overlap_polygon(
     return share
 
 
+def squares_overlap_outline(
+    x0_px: NDArray[np.int32], y0_px: NDArray[np.int32], size0_px: float, outer: Ring, holes: Iterable[Ring] = ()
+) -> NDArray[np.float64]:
+    """:func:`squares_overlap_polygon` of a valid polygon given by its rings; quick where it touches few squares."""
+    from shapely.geometry import Polygon
+
+    corners = np.array(outer, dtype=np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    shares = np.zeros(len(x0_px))
+    if (high > low).all():
+        around = Box(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
+        near = np.flatnonzero(squares_overlap_box(x0_px, y0_px, size0_px, around) > 0)
+        if len(near):
+            shape = Polygon(outer, list(holes))
+            shares[near] = squares_overlap_polygon(x0_px[near], y0_px[near], size0_px, shape)
+    return shares
+
+
 def polygons_on_slide(
     outlines: Iterable[tuple[Ring, Iterable[Ring]]], width0_px: float, height0_px: float
 ) -> list[tuple[Ring, tuple[Ring, ...]]]:

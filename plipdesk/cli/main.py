@@ -12,8 +12,22 @@ from typing import Any
 import typer
 
 from plipdesk.base.errors import Bug, Cancelled, PlipdeskError, UsageProblem
+from plipdesk.cli import annotations as annotation_commands
 from plipdesk.cli import collections as collection_commands
-from plipdesk.cli import doctor, embed, evaluate, index, jobs, label, labels, models, search, slides, train, version
+from plipdesk.cli import (
+    doctor,
+    embed,
+    evaluate,
+    index,
+    jobs,
+    label,
+    labels,
+    models,
+    search,
+    slides,
+    train,
+    version,
+)
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
 from plipdesk.cli.model_import import declare as declare_model_import
 from plipdesk.cli.model_use import declare as declare_model_use
@@ -40,6 +54,7 @@ for _name, _group in (
     ("slides", slides.app),
     ("collections", collection_commands.app),
     ("labels", labels.app),
+    ("annotations", annotation_commands.app),
     ("jobs", jobs.app),
     ("models", models.app),
     ("train", train.app),

@@ -21,6 +21,7 @@ from plipdesk.labelling.exporting import Labelling, Outputs, write_geojson, writ
 from plipdesk.labelling.label_sets import LabelSet
 from plipdesk.labelling.labelled import LabelledSlide, Tiled, choose_tilings, label_slide, table_of
 from plipdesk.labelling.labeller import Labeller
+from plipdesk.labelling.learning import gather_examples, learn
 from plipdesk.labelling.prompts import ClassPrompts, encode_classes
 from plipdesk.labelling.settings import LabelSettings
 
@@ -58,8 +59,14 @@ def run_label_job(
     encoder = encoder_called(params.get("encoder"))
     with Catalogue.open(workspace, readonly=True) as catalogue:
         slides, failed = open_slides(catalogue, workspace, list(params.get("slides") or ()), settings, encoder)
+        examples = None
+        if settings.use_corrections:
+            examples = gather_examples(catalogue, workspace, labels, encoder.fingerprint, seed=settings.seed)
     context.report(0, len(slides), unit="slides", note="reading the classes")
     labeller = make_labeller(encoder, labels, settings, slides)
+    learned: dict[str, Json] = {"examples": 0, "corrected": 0, "words": ""}
+    if examples is not None:
+        labeller, learned = learn(labeller, examples, encoder.fingerprint)
     found: list[LabelledSlide] = []
     for number, (slide, tilings) in enumerate(slides):
         context.check_cancel()
@@ -69,7 +76,10 @@ def run_label_job(
     context.report(len(slides), len(slides), unit="slides", note="writing the results")
     labelling = Labelling(labels, settings, encoder.card.id, encoder.fingerprint, found)
     written = _write(outputs, labelling)
-    return document_of(labelling, labeller.prompts, labeller.background) | {"failed": failed, "written": written}
+    document = document_of(labelling, labeller.prompts, labeller.background)
+    if learned["words"]:
+        document["notes"].append(learned["words"])
+    return document | {"learned": learned, "failed": failed, "written": written}
 
 
 def open_slides(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from plipdesk.exchange.notice import NOTICE
-from plipdesk.exchange.qupath import read_features
+from plipdesk.exchange.qupath import Feature, read_features, square, write_features
 from tests.cli.test_end_to_end import Office
 from tests.drawing import pyramidal_tiff
 
@@ -193,3 +194,53 @@ def test_the_papers_prompts_are_asked_by_name(office: Office, found: dict[str, A
     assert figure["prompts"]["mucus"] == ["An H&E image of mucus"]
     assert code["prompts"]["mucus"] == ["An H&E image patch of mucus."]
     assert json.dumps(code["settings"]["way"]) == '"code"'
+
+
+def test_annotations_come_in_from_qupath_and_go_out_again(
+    office: Office, labels: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "other.geojson"
+    areas = [
+        Feature(square(300, 200, 260), classes=("fat",), class_colour=(1, 2, 3), id=str(uuid.UUID(int=1))),
+        Feature(square(560, 200, 260), classes=("nerve",), id=str(uuid.UUID(int=2)), name="n"),
+        Feature(square(90_000, 0, 10), classes=("fat",)),
+        Feature(square(0, 0, 10), "tile", classes=("fat",)),
+    ]
+    write_features(path, areas)
+    answer = office("annotations", "import", path)
+    assert (answer["imported"], answer["skipped"], len(answer["notes"])) == (2, 2, 2)
+    assert office("annotations", "import", path, "--slide", "other")["imported"] == 2
+    listed = office("annotations", "list", "other")["annotations"]
+    assert {one["class"]: one["annotations"] for one in listed} == {"fat": 1, "nerve": 1}
+    out = tmp_path / "out.geojson"
+    assert office("annotations", "export", out, "other")["annotations"] == 2
+    back = read_features(out)
+    assert [one.geometry for one in back] == [one.geometry for one in areas[:2]]
+    assert back[0].class_colour == (1, 2, 3)
+    first = out.read_bytes()
+    # What was exported says which slide it lies on.
+    assert office("annotations", "import", out)["imported"] == 2
+    office("annotations", "export", out)
+    assert out.read_bytes() == first
+    # The areas label the patches in them, which calibrate the scores.
+    learned = office("label", "other", "--labels", labels, "--encoder", "null")
+    assert learned["learned"]["examples"] >= 20
+    assert "expected calibration error" in learned["notes"][-1]
+    # And they are regions to search with.
+    region = office("search", "region", "other", "--polygon", out, "--encoder", "null", "-k", "3")
+    assert len(region["hits"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["import", "a.txt"], 2), (["import", "/no/a.geojson"], 3), (["export", "x"], 2)]
+)
+def test_wrong_annotation_requests(office: Office, found: dict[str, Any], arguments: list[str], code: int) -> None:
+    assert office("annotations", *arguments, code=code)["error"]["message"]
+
+
+def test_annotations_of_an_unknown_slide_are_refused(office: Office, found: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "nobody.geojson"
+    write_features(path, [Feature(square(0, 0, 10))])
+    assert "--slide" in office("annotations", "import", path, code=2)["error"]["remedy"]
+    write_features(path, [Feature(square(0, 0, 10), metadata={"slide_id": "f" * 32})])
+    assert office("annotations", "import", path, code=3)["error"]["kind"] == "not-found"
