@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from plipdesk.base.paths import Workspace
 from plipdesk.catalogue import schema
@@ -19,6 +20,15 @@ from plipdesk.catalogue.slide_table import SlideTable, conditions
 
 _embeddings = schema.embeddings
 MPP_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Slides that an encoder sees nothing of, though they have patches of another encoder, or of other weights."""
+
+    encoder_id: str
+    slides: int
+    patches: int
 
 
 class EmbeddingTable:
@@ -86,6 +96,22 @@ class EmbeddingTable:
         statement = select(_embeddings).join(schema.slides).where(*wanted).order_by(_embeddings.c.embedding_id)
         with self._database.reading() as connection:
             return [_row(row) for row in connection.execute(statement)]
+
+    def unseen(self, encoder_fingerprint: str) -> list[Unseen]:
+        """What lies there of slides that have nothing of this encoder, by the encoder that it was made with."""
+        seen = select(_embeddings.c.slide_id).where(_embeddings.c.encoder_fingerprint == encoder_fingerprint)
+        statement = (
+            select(
+                _embeddings.c.encoder_id,
+                func.count(_embeddings.c.slide_id.distinct()),
+                func.sum(_embeddings.c.patches),
+            )
+            .where(_embeddings.c.slide_id.not_in(seen))
+            .group_by(_embeddings.c.encoder_id)
+            .order_by(_embeddings.c.encoder_id)
+        )
+        with self._database.reading() as connection:
+            return [Unseen(*row) for row in connection.execute(statement)]
 
     def find(self, slide_id: str, tiling_id: str, encoder_fingerprint: str) -> EmbeddingRow | None:
         """The committed embedding of this slide, tiling and encoder, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,9 @@ from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow
 
-FindingKind = Literal["database", "vectors-missing", "vectors-damaged", "leftover", "slide-missing"]
+FindingKind = Literal[
+    "database", "vectors-missing", "vectors-damaged", "vectors-outdated", "encoder-missing", "leftover", "slide-missing"
+]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Finding:
     path: str | None
     remedy: str
     repairable: bool
-    embedding_id: int | None = None
+    embedding_ids: tuple[int, ...] = ()
+    """Rows that repair removes, with their files."""
 
 
 def leftovers(workspace: Workspace, catalogue: Catalogue) -> Iterator[Path]:
@@ -48,12 +51,16 @@ def sweep(workspace: Workspace, catalogue: Catalogue) -> list[Path]:
 
 
 def check(
-    workspace: Workspace, catalogue: Catalogue, *, open_vectors: Callable[[Path, EmbeddingRow], None]
+    workspace: Workspace,
+    catalogue: Catalogue,
+    *,
+    open_vectors: Callable[[Path, EmbeddingRow], None],
+    encoders: Mapping[str, Set[str]],
 ) -> list[Finding]:
     """Look for everything that is not as it must be.
 
     ``open_vectors`` opens the vectors file of a row and raises a :class:`PlipdeskError` if it is damaged (the room
-    ``index`` knows how; this room does not know it).
+    ``index`` knows how; this room does not know it). ``encoders``: fingerprints that each installed encoder can have.
     """
     found: list[Finding] = []
     with catalogue.database.reading() as connection:
@@ -77,13 +84,16 @@ def check(
         remedy = "Repair removes the row; index the slide again to make its vectors anew."
         if not path.exists():
             found.append(
-                Finding("vectors-missing", "A committed file is gone.", str(path), remedy, True, embedding.embedding_id)
+                Finding(
+                    "vectors-missing", "A committed file is gone.", str(path), remedy, True, (embedding.embedding_id,)
+                )
             )
             continue
         try:
             open_vectors(path, embedding)
         except PlipdeskError as error:
-            found.append(Finding("vectors-damaged", error.message, str(path), remedy, True, embedding.embedding_id))
+            found.append(Finding("vectors-damaged", error.message, str(path), remedy, True, (embedding.embedding_id,)))
+    found += _of_no_encoder(workspace, catalogue.embeddings.select(), encoders)
     for path in leftovers(workspace, catalogue):
         found.append(Finding("leftover", "No row names this file.", str(path), "Repair deletes it.", True))
     for slide in catalogue.slides.select():
@@ -97,15 +107,41 @@ def check(
     return found
 
 
+def _of_no_encoder(
+    workspace: Workspace, rows: list[EmbeddingRow], encoders: Mapping[str, Set[str]]
+) -> Iterator[Finding]:
+    """Vectors that no installed encoder can be asked about, told together for each encoder's state."""
+    groups: dict[tuple[str, str], list[EmbeddingRow]] = {}
+    for row in rows:
+        if row.encoder_fingerprint not in encoders.get(row.encoder_id, ()):
+            groups.setdefault((row.encoder_id, row.encoder_fingerprint), []).append(row)
+    for (encoder_id, _), own in sorted(groups.items()):
+        slides, patches = len({row.slide_id for row in own}), sum(row.patches for row in own)
+        what = f"{patches:,} patches of {slides:,} slide{'' if slides == 1 else 's'}"
+        if encoder_id in encoders:
+            yield Finding(
+                "vectors-outdated", f"{what} were made with other weights or settings of {encoder_id}: not searched.",
+                str(workspace.vectors), "Index the slides again if you want them; repair removes these vectors.", True,
+                tuple(row.embedding_id for row in own),
+            )  # fmt: skip
+        else:
+            yield Finding(
+                "encoder-missing", f"{what} were made with {encoder_id}, which is not installed: not searched.",
+                str(workspace.models), f"Import {encoder_id} again: plipdesk models import PATH.", False,
+            )  # fmt: skip
+
+
 def repair(findings: list[Finding], catalogue: Catalogue) -> list[Finding]:
     """Mend what can be mended: rows without a sound file are removed, leftovers deleted. Returns what was mended."""
     mended: list[Finding] = []
     for finding in findings:
         if not finding.repairable:
             continue
-        if finding.embedding_id is not None:
-            catalogue.embeddings.remove(finding.embedding_id)
-        if finding.path is not None:
+        for embedding_id in finding.embedding_ids:
+            file = catalogue.embeddings.remove(embedding_id)
+            if file is not None:
+                file.unlink(missing_ok=True)
+        if finding.kind == "leftover" and finding.path is not None:
             Path(finding.path).unlink(missing_ok=True)
         mended.append(finding)
     return mended

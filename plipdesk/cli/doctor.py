@@ -49,7 +49,7 @@ def _examine(workspace: Workspace, *, repair: bool) -> dict[str, Any]:
                 remedy="Close plipdesk's windows and wait for its jobs, then run this again.",
             )
         with Catalogue.open(workspace, readonly=not repair) as catalogue:
-            findings = check(workspace, catalogue, open_vectors=_open_vectors)
+            findings = check(workspace, catalogue, open_vectors=_open_vectors, encoders=_fingerprints(workspace))
             if not alone:
                 # A slide in work has written its file and not yet its row: no leftover while the engine runs.
                 findings = [finding for finding in findings if finding.kind != "leftover"]
@@ -59,6 +59,15 @@ def _examine(workspace: Workspace, *, repair: bool) -> dict[str, Any]:
         "findings": [dataclasses.asdict(finding) for finding in findings],
         "repaired": [dataclasses.asdict(finding) for finding in mended],
     }
+
+
+def _fingerprints(workspace: Workspace) -> dict[str, set[str]]:
+    from plipdesk.encoders.loading import list_encoders
+    from plipdesk.encoders.null import null_card
+    from plipdesk.encoders.protocol import NUMERIC_CLASSES
+
+    cards = [null_card(), *(installed.card for installed in list_encoders(workspace.models))]
+    return {card.id: {card.fingerprint(kind) for kind in NUMERIC_CLASSES} for card in cards}
 
 
 def _open_vectors(path: Path, row: EmbeddingRow) -> None:

@@ -13,6 +13,7 @@ from plipdesk.encoders.card import EncoderCard
 RuntimeName = Literal["torch", "onnx"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 NumericClass = Literal["fp32", "bf16", "int8"]
+NUMERIC_CLASSES: tuple[NumericClass, ...] = ("fp32", "bf16", "int8")
 
 
 class Encoder(Protocol):

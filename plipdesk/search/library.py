@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.changes import ChangeWatch
+from plipdesk.catalogue.embedding_table import Unseen
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.index.selection import RowSelection
 
@@ -30,6 +31,7 @@ class Library:
         self._changes = ChangeWatch(catalogue.database)
         self._stamp = self._changes.stamp()
         self._slides: dict[str, SlideRow] = {}
+        self._unseen: tuple[object, list[Unseen]] | None = None
 
     def embeddings(self, part_ids: Iterable[int]) -> dict[int, EmbeddingRow]:
         """The rows of parts by id; one that is no longer committed may be among them, its slide is not."""
@@ -64,6 +66,14 @@ class Library:
                 rows = self._catalogue.slides.select(SlideFilter(slide_ids=missing))
                 self._slides.update((row.slide_id, row) for row in rows)
             return {slide_id: self._slides[slide_id] for slide_id in wanted if slide_id in self._slides}
+
+    def unseen(self) -> list[Unseen]:
+        """Slides that this encoder sees nothing of, though another one does; remembered until anything changes."""
+        with self._lock:
+            stamp = self._changes.stamp()
+            if self._unseen is None or self._unseen[0] != stamp:
+                self._unseen = (stamp, self._catalogue.embeddings.unseen(self._encoder_fingerprint))
+            return self._unseen[1]
 
     def close(self) -> None:
         """Close the connection that notices changes."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plipdesk.base.paths import Workspace, cache_folder
 from plipdesk.catalogue.catalogue import Catalogue
+from plipdesk.catalogue.embedding_table import Unseen
 from plipdesk.catalogue.rows import EmbeddingRow, SlideRow
 from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.vocabulary import Vocabulary
@@ -78,14 +79,15 @@ class Searcher:
         if not desk.index.rows:
             for slide in [*(part.slide for part in query.regions), *(part.slide for part in query.slides)]:
                 desk.asker.must_exist(slide)
+            notes = unseen_notes(encoder.card.id, desk.library.unseen())
             total = (time.perf_counter() - start) * 1000
-            return SearchResult(query, encoder.card.id, (), False, Searched(0, 0), Timing(0.0, total, total))
+            return SearchResult(query, encoder.card.id, (), False, Searched(0, 0), Timing(0.0, total, total), notes)
         asked = desk.asker.ask(query)
         encoded = time.perf_counter()
         answer = _Answer(query, asked, desk)
         hits = answer.hits()
         stands_out = answer.stands_out()
-        notes = (*asked.notes, *answer.notes)
+        notes = (*asked.notes, *answer.notes, *unseen_notes(encoder.card.id, desk.library.unseen()))
         end = time.perf_counter()
         timing = Timing((encoded - start) * 1000, (end - encoded) * 1000, (end - start) * 1000)
         return SearchResult(query, encoder.card.id, hits, stands_out, answer.searched, timing, notes)
@@ -114,6 +116,25 @@ class Searcher:
                 desk = _Desk(self._catalogue, index, encoder, self._vocabulary, self._terms)
                 self._desks[encoder.fingerprint] = desk
             return desk
+
+
+def unseen_notes(encoder_id: str, unseen: Iterable[Unseen]) -> tuple[str, ...]:
+    """What a query does not see, in words: slides whose patches are another encoder's, or of other weights."""
+    notes = []
+    for one in unseen:
+        slides = "1 slide" if one.slides == 1 else f"{one.slides:,} slides"
+        if one.encoder_id == encoder_id:
+            notes.append(
+                f"{slides} ({one.patches:,} patches) were indexed with other weights or settings of {encoder_id} and "
+                "are not searched: index them again, or remove what is left with 'plipdesk doctor --repair'."
+            )
+        else:
+            verb = "is" if one.slides == 1 else "are"
+            notes.append(
+                f"{slides} {verb} indexed with {one.encoder_id}, not with {encoder_id}, and not searched: index with "
+                f"this encoder too, or search with that one."
+            )
+    return tuple(notes)
 
 
 class _Desk:

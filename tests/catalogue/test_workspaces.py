@@ -15,7 +15,7 @@ from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.errors import CatalogueProblem, WorkspaceDamaged, WorkspaceTooNew
 from plipdesk.catalogue.rows import EmbeddingRow
 from plipdesk.catalogue.upkeep import check, repair, sweep
-from tests.catalogue.helpers import embedding, slide
+from tests.catalogue.helpers import ENCODER, embedding, slide
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "workspaces"
 
@@ -127,8 +127,31 @@ def test_the_doctor_finds_and_repairs(tmp_path: Path) -> None:
             if content is not None:
                 path.write_bytes(content)
         (tmp_path / "1.svs").unlink()
-        found = check(workspace, catalogue, open_vectors=opens)
+        encoders = {"null": {ENCODER}}
+        found = check(workspace, catalogue, open_vectors=opens, encoders=encoders)
         assert sorted(finding.kind for finding in found) == ["slide-missing", "vectors-damaged", "vectors-missing"]
         assert len(repair(found, catalogue)) == 2
         assert [row.slide_id for row in catalogue.embeddings.select()] == [slide(1).slide_id]
-        assert [finding.kind for finding in check(workspace, catalogue, open_vectors=opens)] == ["slide-missing"]
+        left = check(workspace, catalogue, open_vectors=opens, encoders=encoders)
+        assert [finding.kind for finding in left] == ["slide-missing"]
+
+
+def test_vectors_that_no_encoder_can_be_asked_about_are_told_and_freed(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with Catalogue.open(workspace) as catalogue:
+        for number, encoder, encoder_id in ((1, "a" * 32, "null"), (2, "a" * 32, "null"), (3, "b" * 32, "gone")):
+            here = tmp_path / f"{number}.svs"
+            here.write_bytes(b"")
+            row = embedding(number, encoder=encoder, encoder_id=encoder_id)
+            catalogue.embeddings.commit(slide(number, path=str(here)), [row])
+            path = workspace.root / row.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        found = check(workspace, catalogue, open_vectors=lambda *_: None, encoders={"null": {ENCODER}})
+        assert [(finding.kind, finding.repairable) for finding in found] == [
+            ("encoder-missing", False), ("vectors-outdated", True),
+        ]  # fmt: skip
+        assert found[1].message.startswith("20 patches of 2 slides were made with other weights or settings of null")
+        assert repair(found, catalogue) == [found[1]]
+        assert [row.encoder_id for row in catalogue.embeddings.select()] == ["gone"]
+        assert len(list(workspace.vectors.rglob("*.safetensors"))) == 1

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QGuiApplication, QImage
@@ -357,7 +358,7 @@ def test_new_slides_offer_to_search_again(stocked: MainWindow, engine: FakeEngin
     search(stocked, "x")
     wait_for_hits(stocked, qtbot)
     assert not stocked.results.again.isVisible()
-    engine.line.tell(m.StatusChanged(m.Status(2, 300, "plipdesk-mini", "onnx", "ready", 1, 0)))
+    engine.line.tell(m.StatusChanged(m.Status(2, 1300, "plipdesk-mini", "onnx", "ready", 1, 0)))
     qtbot.waitUntil(lambda: stocked.results.again.isVisible())
     assert len(queries(engine)) == 1
     QTest.mouseClick(stocked.results.again, Qt.MouseButton.LeftButton)
@@ -594,3 +595,18 @@ def test_what_nobody_foresaw_becomes_a_report_and_one_sentence(qapp: QApplicatio
     assert "a secret thing" in report.read_text(encoding="utf-8")
     assert str(report) in said[0]
     assert "Traceback" not in said[0]
+
+
+def test_search_again_is_offered_only_for_what_was_not_searched(
+    window: MainWindow, engine: FakeEngine, qtbot: Any
+) -> None:
+    # The status comes late: the answer has seen more than the window knows of.
+    window._on_status(msgspec.structs.replace(STATUS, patches=0))
+    search(window, "fat")
+    wait_for_hits(window, qtbot)
+    assert window.search.result is not None
+    searched = window.search.result.searched.patches
+    window._on_status(msgspec.structs.replace(STATUS, patches=searched))
+    assert not window.results.again.isVisible()
+    window._on_status(msgspec.structs.replace(STATUS, patches=searched + 1))
+    assert window.results.again.isVisible()

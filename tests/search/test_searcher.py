@@ -16,6 +16,7 @@ from plipdesk.catalogue.rows import SlideFilter
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.index.segment import IndexSettings
 from plipdesk.search.query import PicturePart, Query, RegionPart, SearchResult, SlidePart, TextPart
+from tests.catalogue.helpers import embedding, slide
 from tests.search.world import SearchWorld, unit
 from tests.vectors import unit_vectors
 
@@ -384,6 +385,27 @@ def test_many_ask_at_once(world: SearchWorld) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(answer, queries * 5))
     assert together == alone * 5
+
+
+def test_slides_that_only_other_encoders_or_weights_have_seen_are_told(world: SearchWorld) -> None:
+    for number, encoder_id in ((1, "known"), (2, "known"), (3, "plip")):
+        other = embedding(number, encoder="0" * 32, encoder_id=encoder_id)
+        world.catalogue.embeddings.commit(slide(number), [other])
+    both = (
+        "2 slides (20 patches) were indexed with other weights or settings of known and are not searched: index them "
+        "again, or remove what is left with 'plipdesk doctor --repair'.",
+        "1 slide is indexed with plip, not with known, and not searched: index with this encoder too, or search with "
+        "that one.",
+    )
+    assert world.searcher.search(_words("red")).notes == both
+    world.add("a", [RED])
+    world.index.load_or_build()
+    assert world.searcher.search(_words("red")).notes == both
+    # A slide that this encoder has seen as well is searched: nothing to tell of it.
+    for number in (1, 2, 3):
+        seen = embedding(number, encoder=world.encoder.fingerprint, encoder_id="known", tiling_id="u" * 16)
+        world.catalogue.embeddings.commit(slide(number), [seen])
+    assert world.searcher.search(_words("red")).notes == ()
 
 
 def test_an_index_that_is_loading_answers_and_says_so(world: SearchWorld) -> None:

@@ -64,7 +64,8 @@ class SearchController(QObject):
             if self._turn.is_latest(turn) and isinstance(reply, m.SearchAnswer):
                 self.busy = False
                 self.result = reply.result
-                self._patches_searched = patches_then
+                # The status lags behind: what was searched tells of patches that it has not told of yet.
+                self._patches_searched = max(patches_then, reply.result.searched.patches)
                 self.answered.emit()
                 self._tell_if_outdated()
 
