@@ -15,6 +15,7 @@ from plipdesk.base.errors import Bug, Cancelled, PlipdeskError, UsageProblem
 from plipdesk.cli import annotations as annotation_commands
 from plipdesk.cli import collections as collection_commands
 from plipdesk.cli import (
+    datasets,
     doctor,
     embed,
     evaluate,
@@ -59,6 +60,7 @@ for _name, _group in (
     ("models", models.app),
     ("train", train.app),
     ("evaluate", evaluate.app),
+    ("dataset", datasets.app),
 ):
     app.add_typer(_group, name=_name)
 
