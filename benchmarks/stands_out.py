@@ -11,6 +11,12 @@ measured:
 - *cases*: each held-out case is an index of its own; there is a tag of at least five of its tiles, not there a tag of
   none (a tag that nobody gave to a tile may be there all the same).
 
+And two of pictures:
+
+- *regions*: each held-out case is an index of its own; there is a tile whose first tag five others have, not there a
+  tile of another case with whose tags no tile of this one has any in common;
+- *pictures*: tiles against all other cases; there is one whose first tag ten others have, not there one whose has none.
+
 For each rule the table tells the share of words that are there and stand out, and of words that are not there and do
 not; and the area under the curve, which no threshold enters.
 """
@@ -41,10 +47,11 @@ from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.vocabulary import load_vocabulary
 from plipdesk.search.calibration import (
     BEST_PATCHES,
+    PATCHES_EXCEEDED,
     RANDOM_PATCHES,
     RANDOM_QUERIES,
     SAMPLE_SEED,
-    STANDING_OUT,
+    WORDS_EXCEEDED,
     TermVectors,
     random_vectors,
 )
@@ -155,6 +162,68 @@ def judged(cases: Sequence[Case], statistic: Statistic, reference: Floats, share
     }
 
 
+def lonely(patches: Floats) -> Floats:
+    """Mean cosine (n,) of each patch with its three nearest others."""
+    cosines = patches @ patches.T
+    np.fill_diagonal(cosines, -2)
+    mean: Floats = np.sort(cosines, axis=1)[:, -BEST_PATCHES:].mean(axis=1)
+    return mean
+
+
+def judged_pictures(
+    patches: Floats, names: NDArray[np.str_], tags: Sequence[set[str]], first: Sequence[str | None]
+) -> Any:
+    """How often both rules are right about regions and pictures."""
+    found: dict[tuple[str, str], tuple[list[bool], list[bool]]] = {}
+    areas: dict[str, list[float]] = {"regions": [], "pictures": []}
+    known = np.array([one is not None and one not in NO_TISSUE for one in first])
+
+    def note(what: str, limits: dict[str, float], there: Floats, not_there: Floats) -> None:
+        for rule, limit in limits.items():
+            yes, no = found.setdefault((what, rule), ([], []))
+            yes += (there > limit).tolist()
+            no += (not_there <= limit).tolist()
+        if len(there) and len(not_there):
+            areas[what].append(area(there, not_there))
+
+    def limits_of(index: Floats) -> dict[str, float]:
+        random = best_cosines(random_vectors(index, RANDOM_QUERIES), index, index)
+        chosen = np.random.default_rng(SAMPLE_SEED).permutation(len(index))[:RANDOM_QUERIES]
+        own = lonely(index)[chosen]
+        return {
+            "3 best cosines above 80 % of random pictures": float(np.quantile(random, 0.8)),
+            "3 best cosines above 10 % of the patches' own (in use)": float(np.quantile(own, PATCHES_EXCEEDED)),
+        }
+
+    whole = limits_of(patches)
+    for name in sorted(set(names)):
+        own, rest = np.flatnonzero(names == name), np.flatnonzero(names != name)
+        counts = Counter(tag for tile in own for tag in tags[tile])
+        elsewhere = Counter(tag for tile in rest for tag in tags[tile])
+        there = np.array([known[tile] and counts[first[tile]] >= 6 for tile in own])
+        others = [tile for tile in rest if known[tile] and not tags[tile] & set(counts)]
+        if len(own) >= 20 and there.any() and others:
+            strange = best_cosines(patches[others], patches[own], patches)
+            note("regions", limits_of(patches[own]), lonely(patches[own])[there], strange)
+        reached = best_cosines(patches[own], patches[rest], patches)
+        there, not_there = (
+            np.array([known[tile] and test(elsewhere[first[tile]]) for tile in own])
+            for test in (lambda count: count >= 10, lambda count: count == 0)
+        )
+        note("pictures", whole, reached[there], reached[not_there])
+    return [
+        {
+            "rule": rule,
+            "set": what,
+            "there": round(float(np.mean(yes)), 3),
+            "not_there": round(float(np.mean(no)), 3),
+            "area": round(float(np.mean(areas[what])), 3),
+            "words": len(yes) + len(no),
+        }
+        for (what, rule), (yes, no) in found.items()
+    ]
+
+
 def main() -> None:
     """Measure, print a table, write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -195,13 +264,16 @@ def main() -> None:
         ("3 best cosines above 95 % of terms", best_cosines, terms, 0.95),
         ("3 best cosines above 80 % of terms", best_cosines, terms, 0.8),
         ("3 best cosines above 95 % of random words", best_cosines, drawn, 0.95),
-        ("3 best cosines above 90 % of random words (in use)", best_cosines, drawn, STANDING_OUT["words"]),
+        ("3 best cosines above 90 % of random words (in use)", best_cosines, drawn, WORDS_EXCEEDED),
     ]
     rows = [
         {"rule": name, "set": title, **judged(some, statistic, reference, share)}
         for title, some in sets.items()
         for name, statistic, reference, share in rules
     ]
+    lines = (data / "tiles" / "annotations.jsonl").read_text(encoding="utf-8").splitlines()
+    first = {entry["path"]: next(iter(entry["tags"]), None) for entry in map(json.loads, lines)}
+    rows += judged_pictures(patches, names, tags, [first.get(tile) for tile in tiles])
     print(table([list(row.values()) for row in rows], list(rows[0])))
     write_result("stands-out", {"encoder": encoder.card.id, "fingerprint": encoder.fingerprint, "rows": rows})
 

@@ -24,8 +24,10 @@ RANDOM_PATCHES = 2000
 SAMPLE_SEED = 2000
 BEST_PATCHES = 3
 """The answer's best patches, which must stand out."""
-STANDING_OUT: dict[Kind, float] = {"words": 0.9, "pixels": 0.8}
-"""Share of random words, or pictures, that a query must exceed. Pictures of other cases are never quite alike."""
+WORDS_EXCEEDED = 0.9
+"""Share of random words that a query by words must exceed."""
+PATCHES_EXCEEDED = 0.1
+"""Share of the index's own patches that a query by pixels must exceed."""
 RANDOM_QUERIES = 300
 TERMS = 300
 """Terms encoded to know where words lie, evenly spread over the vocabulary; more would make the first query wait."""
@@ -87,8 +89,13 @@ class Calibration:
     the vocabulary's vectors have: they lie where words lie and mean nothing. (The vocabulary's own terms would raise
     the bar with every one of them that is there, until on a large index only one word in twenty could pass. A robust z
     in place of the cosine punishes what is common: the more of it there is, the wider its scores spread. Both were
-    measured: benchmarks/stands_out.py.) Pictures are held against random pictures, drawn in the same way from the
-    distribution of the index's patches.
+    measured: benchmarks/stands_out.py.)
+
+    A region or picture is asked otherwise: does it belong here at all? Its three best patches must be more like it than
+    the three nearest of the index's own patches are for the loneliest tenth of these. That is the conformal test of an
+    outlier (Vovk et al. 2005, with the distance to nearest neighbours), and needs no idea of what a random picture is:
+    one drawn from the patches' own distribution lies closer to them than most real tissue does, and told nine of ten
+    regions of a single slide that nothing looks like them.
     """
 
     def __init__(self, index: VectorIndex, terms: TermVectors) -> None:
@@ -108,14 +115,17 @@ class Calibration:
         return sampled[1]
 
     def limit(self, kind: Kind, encoder: Encoder) -> float:
-        """The mean cosine of its three best patches above which a query of words or of pixels stands out."""
+        """The mean cosine with its three best patches above which a query of words or of pixels stands out."""
         with self._lock:
             part_ids, rows = self._index.part_ids, self._index.rows
             known = self._limits.get(kind)
             if known is None or not known.holds(part_ids, rows):
-                seen = self._terms.of(encoder) if kind == "words" else self.random_patches()
-                reached = self._reached(random_vectors(seen, RANDOM_QUERIES))
-                known = _Limit(part_ids, rows, float(np.quantile(reached, STANDING_OUT[kind])))
+                if kind == "words":
+                    reached = self._reached(random_vectors(self._terms.of(encoder), RANDOM_QUERIES))
+                    limit = float(np.quantile(reached, WORDS_EXCEEDED))
+                else:
+                    limit = float(np.quantile(self._own_reach(), PATCHES_EXCEEDED)) if rows > 1 else 0.0
+                known = _Limit(part_ids, rows, limit)
                 self._limits[kind] = known
             return known.value
 
@@ -128,6 +138,20 @@ class Calibration:
         ]
         reached: Float32s = np.concatenate(blocks)
         return reached
+
+    def _own_reach(self) -> Float32s:
+        """Mean cosine (n,) of up to 300 random patches of the index with their three nearest others."""
+        part_ids, rows = self._index.sample(RANDOM_QUERIES, SAMPLE_SEED)
+        best = min(BEST_PATCHES, self._index.rows - 1)
+        reached = []
+        for start in range(0, len(rows), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            found = self._index.search(self._index.vectors(part_ids[some], rows[some]), best + 1)
+            itself = (found.part_ids == part_ids[some, None]) & (found.rows == rows[some, None])
+            # Where a twin came before it the farthest goes in its place.
+            itself[~itself.any(axis=1), -1] = True
+            reached.append(found.scores[~itself].reshape(-1, best).mean(axis=1))
+        return np.concatenate(reached)
 
 
 @dataclass(frozen=True)

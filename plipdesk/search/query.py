@@ -120,8 +120,8 @@ class SearchResult:
     encoder: str
     hits: tuple[Hit, ...]
     stands_out: bool
-    """Whether the best hits are more like the query than 90 % of random words get on this index (or 80 % of random
-    pictures); where not, nothing there looks like it."""
+    """Whether the best hits are more like the query than 90 % of random words get on this index or, for regions and
+    pictures, than the loneliest tenth of its patches is like its neighbours; where not, nothing there looks like it."""
     searched: Searched
     timing_ms: Timing
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import pytest
 from plipdesk.base.paths import cache_folder
 from plipdesk.catalogue.rows import SlideFilter
 from plipdesk.search.calibration import TermVectors, random_vectors
-from plipdesk.search.query import Query, SlidePart, TextPart
+from plipdesk.search.query import Query, RegionPart, SlidePart, TextPart
 from tests.search.world import KnownEncoder, SearchWorld, unit, vocabulary_of
 from tests.vectors import unit_vectors
 
@@ -38,14 +38,33 @@ def test_what_is_far_above_chance_stands_out_and_a_term_like_others_does_not(tmp
     world.close()
 
 
-def test_pictures_are_held_against_random_pictures_also_without_words(tmp_path: Path) -> None:
+def test_pictures_are_held_against_what_patches_are_to_each_other_also_without_words(tmp_path: Path) -> None:
     world = _world(tmp_path, has_words=False)
     patches = world.index.vectors(*world.index.sample(2000, 0))
     world.add("b", patches[[5, 6]])
     assert world.searcher.search(Query(slides=(SlidePart("b.svs"),))).stands_out
-    world.add("c", [unit(*(-np.eye(DIM)[0]))])
+    # The opposite of the one kind that is there, and of all others too.
+    world.add("c", [unit(*(-patches.mean(axis=0) - np.eye(DIM)[0]))])
     elsewhere = SlideFilter(not_slide_ids=("b" * 32,))
     assert not world.searcher.search(Query(slides=(SlidePart("c.svs"),), filters=elsewhere)).stands_out
+    world.close()
+
+
+def test_a_region_of_a_single_slide_finds_its_like_and_a_strange_one_does_not(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    kinds = np.eye(DIM)[:3]
+    world = SearchWorld(tmp_path, dim=DIM, has_words=False)
+    rows = [kinds[number % 3] + random.normal(0, 0.05, DIM) for number in range(54)]
+    rows.append(np.eye(DIM)[9])
+    vectors = np.stack([unit(*row) for row in rows])
+    world.add("a", vectors)
+
+    def stands_out(number: int) -> bool:
+        region = RegionPart("a.svs", (100.0 * number, 0.0, 100.0, 100.0))
+        return world.searcher.search(Query(regions=(region,))).stands_out
+
+    assert sum(stands_out(number) for number in range(54)) >= 46
+    assert not stands_out(54)
     world.close()
 
 
