@@ -44,12 +44,9 @@ def fill_menus(window: MainWindow) -> None:
     view.addSeparator()
     _add_themes(window, view)
     viewer = bar.addMenu(_tr("&Slide"))
-    panel = window.viewer
-    viewer.addActions([panel.box_action, panel.similar_action, panel.clear_action])
-    viewer.addSeparator()
-    viewer.addActions([panel.fit_action, panel.zoom_in_action, panel.zoom_out_action, *panel.objective_actions])
-    viewer.addSeparator()
-    viewer.addActions([panel.overview_action, panel.close_action])
+    for group in window.viewer.menu_groups():
+        viewer.addActions(group)
+        viewer.addSeparator()
     help_menu = bar.addMenu(_tr("&Help"))
     _add(window, help_menu, _tr("&Keys"), "F1", window.show_keys)
     _add(window, help_menu, _tr("&About plipdesk"), "", window.show_about)

@@ -200,6 +200,8 @@ def _style_sheet(colours: Colours, check: str) -> str:
         border-radius: 12px; font-size: 18pt;
     }}
     #panelTitle {{ font-weight: 600; }}
+    #slidePane[many="true"] {{ border: 2px solid transparent; }}
+    #slidePane[active="true"] {{ border: 2px solid {colours.accent}; }}
     QListView, QTreeView {{ border: 0; }}
     QTreeView::item:selected {{ background: {colours.accent_soft}; color: {colours.text}; }}
     QTreeView::item {{ padding: 2px; }}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -162,6 +163,8 @@ class MainWindow(QMainWindow):
         self.examples.add_wanted.connect(self.add_paths)
         self.results.hit_opened.connect(self.open_hit)
         self.results.open_wanted.connect(self.choose_files)
+        search.answered.connect(lambda: self.viewer.set_hits(search.result.hits if search.result else ()))
+        self.results.compare_wanted.connect(self.compare_hit)
         self.viewer.similar_wanted.connect(self._find_similar)
         self.viewer.close_wanted.connect(self.viewer_closed)
         panel = self.library_panel
@@ -353,12 +356,30 @@ class MainWindow(QMainWindow):
 
     def open_hit(self, hit: Hit) -> None:
         """Open a hit's slide with its patch outlined."""
+        self._open(self._slide_of(hit), _patch_of(hit))
+
+    def _slide_of(self, hit: Hit) -> SlideToShow:
         row = self.library.state.slides.get(hit.slide_id)
         given = row.mpp_um if row is not None and row.mpp_source == "given" else None
-        self._open(
-            SlideToShow(hit.path, hit.name, hit.slide_id, given),
-            Rect(hit.x0_px, hit.y0_px, hit.size0_px, hit.size0_px),
-        )
+        return SlideToShow(hit.path, hit.name, hit.slide_id, given)
+
+    def compare_hit(self, hit: Hit) -> None:
+        """A hit beside what was searched with (a region, a slide), or else beside the best hit."""
+        example = self.search.asked.example if self.search.asked is not None else None
+        box: Rect | None = None
+        if isinstance(example, RegionPart | SlidePart):
+            path = self.library.path_of(example.slide) or example.slide
+            slide_id = next((key for key, row in self.library.state.slides.items() if row.path == path), None)
+            query = SlideToShow(path, Path(path).name, slide_id)
+            if isinstance(example, RegionPart) and example.box is not None:
+                box = Rect(*example.box)
+        elif self.search.result is not None and self.search.result.hits:
+            best = self.search.result.hits[0]
+            query, box = self._slide_of(best), _patch_of(best)
+        else:
+            return
+        self._show_viewer()
+        self.viewer.compare((query, box), (self._slide_of(hit), _patch_of(hit)))
 
     def open_entry(self, entry: Entry) -> None:
         """Open a slide of the list."""
@@ -367,13 +388,16 @@ class MainWindow(QMainWindow):
         self._open(SlideToShow(entry.path, entry.name, None if row is None else row.slide_id, given), None)
 
     def _open(self, slide: SlideToShow, patch: Rect | None) -> None:
+        self._show_viewer()
+        self.viewer.show_slide(slide, patch=patch)
+
+    def _show_viewer(self) -> None:
         first = not self.viewer.isVisible()
         self.viewer.show()
         self.viewer_action.setChecked(True)
         if first and self.splitter.sizes()[1] < self.viewer.minimumSizeHint().width() + 40:
             width = self.splitter.width()
             self.splitter.setSizes([round(width * 0.42), round(width * 0.58)])
-        self.viewer.show_slide(slide, patch=patch)
 
     def viewer_closed(self) -> None:
         """Give the viewer's place to the hits."""
@@ -448,3 +472,7 @@ class MainWindow(QMainWindow):
         self._save()
         self.link.close()
         event.accept()
+
+
+def _patch_of(hit: Hit) -> Rect:
+    return Rect(hit.x0_px, hit.y0_px, hit.size0_px, hit.size0_px)

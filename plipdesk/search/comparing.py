@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from plipdesk.search.query import Hit, SearchResult
 
 SAME_PLACE = 0.5
@@ -85,5 +83,8 @@ def _shared(one: Hit, other: Hit) -> float:
 def _correlation(pairs: Sequence[tuple[int, int]]) -> float | None:
     if len(pairs) < _LEAST_RANKED:
         return None
+    # Late: the window knows this module by the messages, and must open without numpy.
+    import numpy as np
+
     ranks = np.array(pairs).argsort(axis=0).argsort(axis=0).astype(float)
     return float(np.corrcoef(ranks.T)[0, 1])

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from plipdesk.catalogue.rows import CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideRow
+from plipdesk.catalogue.rows import AnnotationRow, CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideRow
 from plipdesk.engine import messages as m
 from plipdesk.search.query import Hit, Query, Searched, SearchResult, Timing
 
@@ -89,6 +89,12 @@ def hits(count: int = 5, row: SlideRow | None = None) -> tuple[Hit, ...]:
         )
         for rank in range(1, count + 1)
     )
+
+
+def places(count: int, size0_px: float = 224.0) -> m.PatchPlaces:
+    """A row of patches at the top of a slide."""
+    x0_px = b"".join(round(number * size0_px).to_bytes(4, "little") for number in range(count))
+    return m.PatchPlaces("0" * 16, "plipdesk-mini", {"tissue": "auto"}, size0_px, x0_px, bytes(4 * count))
 
 
 def result(
@@ -184,6 +190,8 @@ class FakeEngine:
         self.jobs: dict[int, JobRow] = {}
         self.items: dict[int, tuple[JobItemRow, ...]] = {}
         self.found: tuple[Hit, ...] = hits()
+        self.annotations: dict[str, dict[str, AnnotationRow]] = defaultdict(dict)
+        self.tilings: tuple[m.PatchPlaces, ...] = (places(12),)
         self.stands_out = True
         self.notes: tuple[str, ...] = ()
         self.refuse: dict[type[m.Message], m.Failed] = {}
@@ -258,6 +266,15 @@ class FakeEngine:
                 return m.JobReply(self.jobs[job_id], self.items.get(job_id, ()))
             case m.GetReader():
                 return m.ReaderAt("fake:reader")
+            case m.ListAnnotations(slide_id):
+                return m.AnnotationList(slide_id, tuple(self.annotations[slide_id].values()))
+            case m.EditAnnotations(slide_id, put, remove):
+                for annotation_id in remove:
+                    self.annotations[slide_id].pop(annotation_id, None)
+                self.annotations[slide_id] |= {row.annotation_id: row for row in put}
+                return m.Done()
+            case m.GetPatches(slide_id):
+                return m.PatchList(slide_id, self.tilings)
             case _:
                 return m.Done()
 
@@ -270,6 +287,7 @@ class FakeReader:
         self.broken: dict[str, m.Failed] = {}
         self.mpp_um: float | None = 0.5
         self.size = (20_000, 15_000)
+        self.has_icc = False
 
     def open(self, _address: str) -> FakeLine:
         """What the window calls to connect; first the viewer's line, then the pictures'."""
@@ -286,9 +304,12 @@ class FakeReader:
                 width, height = self.size
                 levels = (m.LevelSize(width, height, 1.0),)
                 source = "unknown" if self.mpp_um is None else "measured"
-                return m.SlideOpened(path, width, height, levels, self.mpp_um, source, 20.0, ())
+                return m.SlideOpened(path, width, height, levels, self.mpp_um, source, 20.0, (), self.has_icc)
             case m.ReadRegion():
                 return pixels(message.width_px, message.height_px)
+            case m.FindTissue():
+                # Tissue on the left half of the slide.
+                return m.TissueFound(16, 12, self.size[0] / 16, bytes([0xFF, 0x00]) * 12)
             case m.ReadThumbnail():
                 return pixels(message.max_px, message.max_px * 3 // 4)
             case _:

@@ -68,6 +68,7 @@ class ResultsPanel(QWidget):
     """Shows the controller's answer. Signals carry the :class:`~plipdesk.search.query.Hit` they are about."""
 
     hit_opened = Signal(object)
+    compare_wanted = Signal(object)
     open_wanted = Signal()
     """The person wants to choose files to add."""
 
@@ -244,6 +245,7 @@ class ResultsPanel(QWidget):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(self.tr("Open in the viewer"), lambda: self.hit_opened.emit(hit))
         menu.addAction(self.tr("Find similar"), lambda: ask(draft.like(RegionPart(hit.slide_id, box), hit.name)))
+        menu.addAction(self.tr("Compare with the query"), lambda: self.compare_wanted.emit(hit))
         menu.addSeparator()
         menu.addAction(
             self.tr("Search only in this slide"), lambda: ask(replace(draft, only_slide=(hit.slide_id, hit.name)))

@@ -1,191 +1,254 @@
-"""The viewer with its tools, its status line and what it says while a slide opens or cannot be opened."""
+"""The viewer: views side by side, their tools, and a status line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QStackedLayout,
-    QToolBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolBar, QVBoxLayout, QWidget
 
-from plipdesk.desktop import words
 from plipdesk.desktop.elided import ElidedLabel
 from plipdesk.desktop.empty import EmptyState
 from plipdesk.desktop.link import Link
-from plipdesk.desktop.notices import failure_text
-from plipdesk.desktop.state.query_draft import Turn
 from plipdesk.desktop.theme import Theme
 from plipdesk.desktop.viewer.camera import Rect
 from plipdesk.desktop.viewer.canvas import SlideCanvas, Tool
+from plipdesk.desktop.viewer.layers_popup import LayersPopup, LookPopup, Popup
 from plipdesk.desktop.viewer.moving import KEY_ZOOM
-from plipdesk.desktop.viewer.scale import length_label
+from plipdesk.desktop.viewer.overlays import OverlayStack
+from plipdesk.desktop.viewer.pane import SlidePane, SlideToShow
+from plipdesk.desktop.viewer.place_line import place_text, scale_text
+from plipdesk.desktop.viewer.viewer_actions import (
+    FINE_TURN_DEG,
+    OBJECTIVE_KEYS,
+    TURN_DEG,
+    make_action,
+    objective_text,
+)
+from plipdesk.desktop.viewer.views import SlideViews
 from plipdesk.engine import messages as m
+from plipdesk.search.query import Hit
 
-OBJECTIVE_KEYS = (("1", 1.0), ("5", 5.0), ("2", 20.0), ("4", 40.0))
-
-
-@dataclass(frozen=True)
-class SlideToShow:
-    """What the viewer is asked to open; ``slide_id`` is None for a file that is not in the workspace."""
-
-    path: str
-    name: str
-    slide_id: str | None = None
-    given_mpp_um: float | None = None
-    """µm per pixel that a person gave; None: as the file says."""
+__all__ = ["SlideToShow", "ViewerPanel"]
 
 
 class ViewerPanel(QWidget):
-    """Opens slides by the reader process; ``similar_wanted`` carries (SlideToShow, Rect in level-0 pixels)."""
+    """Shows slides; ``similar_wanted`` carries (SlideToShow, Rect in level-0 pixels)."""
 
     similar_wanted = Signal(object, object)
     close_wanted = Signal()
 
     def __init__(self, link: Link, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._link = link
         self._theme = theme
-        self._turn = Turn()
-        self._shown: SlideToShow | None = None
+        self._hits: tuple[Hit, ...] = ()
         self.setAccessibleName(self.tr("Viewer"))
-        self.canvas = SlideCanvas(link, theme, self)
+        self.views = SlideViews(link, theme, self)
         self._title = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
         self._title.setObjectName("panelTitle")
-        self._message = EmptyState(theme, "slide")
         self._status = ElidedLabel("")
         self._status.setObjectName("muted")
         self._scale = QLabel("")
         self._scale.setObjectName("muted")
         self._make_actions()
-        self._tools = QToolBar(self.tr("Viewer tools"))
-        self._tools.setIconSize(QSize(20, 20))
-        for action in (self.box_action, self.similar_action, None, self.fit_action, self.zoom_in_action):
-            self._tools.addSeparator() if action is None else self._tools.addAction(action)
-        for action in (self.zoom_out_action, self.overview_action, self.close_action):
-            self._tools.addAction(action)
+        self._bar = QToolBar(self.tr("Viewer tools"))
+        self._bar.setIconSize(QSize(20, 20))
+        for action in (
+            *(self.box_action, self.similar_action, None),
+            *(self.fit_action, self.zoom_in_action, self.zoom_out_action, self.turn_action, None),
+            *(self.layers_action, self.look_action, self.overview_action, None),
+            *(self.beside_action, self.link_action, self.close_action),
+        ):
+            self._bar.addSeparator() if action is None else self._bar.addAction(action)
         head = QHBoxLayout()
         head.setContentsMargins(10, 2, 2, 2)
         head.addWidget(self._title, 1)
-        head.addWidget(self._tools)
+        head.addWidget(self._bar)
         foot = QHBoxLayout()
         foot.setContentsMargins(10, 2, 10, 4)
         foot.addWidget(self._status, 1)
         foot.addWidget(self._scale)
-        self._stack = QStackedLayout()
-        self._stack.addWidget(self._message)
-        self._stack.addWidget(self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(head)
-        column.addLayout(self._stack, 1)
+        column.addWidget(self.views, 1)
         column.addLayout(foot)
-        self.canvas.camera_changed.connect(self._show_scale)
-        self.canvas.cursor_moved.connect(self._show_cursor)
-        self.canvas.box_changed.connect(lambda box: self.similar_action.setEnabled(box is not None))
-        self.canvas.tool_changed.connect(lambda tool: self.box_action.setChecked(tool == "box"))
-        self.canvas.similar_wanted.connect(self._find_similar)
-        self.canvas.menu_wanted.connect(self._show_menu)
+        self.views.activated.connect(self._show_active)
+        self.views.added.connect(self._watch)
+        self.views.linked_changed.connect(self.link_action.setChecked)
+        link.event_arrived.connect(self._on_event)
+        self._watch(self.views.active)
         theme.changed.connect(self._dress)
         self._dress()
+        self._show_active()
+
+    # --- what is shown ---
+
+    @property
+    def canvas(self) -> SlideCanvas:
+        """The canvas of the active view."""
+        return self.views.active.canvas
 
     @property
     def shown(self) -> SlideToShow | None:
-        """The slide that is open, or being opened."""
-        return self._shown
+        """The slide in the active view that is open, or being opened."""
+        return self.views.active.shown
+
+    @property
+    def overlays(self) -> OverlayStack:
+        """The layers of the active view; they go with the slide, so ask again when another is opened."""
+        return self.canvas.overlays
+
+    @property
+    def _message(self) -> EmptyState:
+        return self.views.active.message
 
     def show_slide(self, slide: SlideToShow, *, patch: Rect | None = None) -> None:
-        """Open a slide, whole or at a patch; one that is open already is not opened again."""
-        turn = self._turn.next()
-        already = self.canvas.slide
-        if already is not None and self._shown == slide:
-            if patch is not None:
-                self.canvas.show_patch(patch)
-            return
-        self._shown = slide
-        self._title.setText(slide.name)
-        self.canvas.close_slide()
-        self._set_slide_actions(False)
-        self._message.say(self.tr("Opening the slide…"), slide.name)
-        self._stack.setCurrentWidget(self._message)
+        """Open a slide in the active view, whole or at a patch; one that is open already is not opened again."""
+        pane = self.views.active
+        again = pane.canvas.slide is not None and pane.shown == slide
+        pane.show_slide(slide, patch=patch, then=None if again else lambda: self._focus(pane))
 
-        def opened(reply: m.Message) -> None:
-            if self._turn.is_latest(turn) and isinstance(reply, m.SlideOpened):
-                self._stack.setCurrentWidget(self.canvas)
-                self.canvas.open(reply, patch=patch)
-                self._set_slide_actions(True)
-                self._show_cursor(None)
-                self.canvas.setFocus()
+    def compare(self, query: tuple[SlideToShow, Rect | None], hit: tuple[SlideToShow, Rect | None]) -> None:
+        """Two places side by side, linked, at equal µm per pixel."""
+        self.views.compare(query, hit)
 
-        def refused(failure: m.Failed) -> None:
-            if self._turn.is_latest(turn):
-                again = self.tr("Try again")
-                self._message.say(
-                    self.tr("This slide cannot be opened."),
-                    failure_text(failure),
-                    (again, lambda: self._again(slide, patch)),
-                )
+    def set_hits(self, hits: tuple[Hit, ...]) -> None:
+        """The answer of the present search: its hits are outlined on the slides that are shown."""
+        self._hits = hits
+        for pane in self.views.panes:
+            pane.layers.set_hits(hits)
 
-        self._link.ask(m.OpenSlide(slide.path, slide.given_mpp_um), opened, refused, channel="viewer")
+    def _focus(self, pane: SlidePane) -> None:
+        if pane is self.views.active:
+            pane.canvas.setFocus()
 
-    def _again(self, slide: SlideToShow, patch: Rect | None) -> None:
-        self._shown = None
-        self.show_slide(slide, patch=patch)
+    def _watch(self, pane: SlidePane) -> None:
+        canvas = pane.canvas
+
+        def if_active(do: object) -> object:
+            return lambda *given: do(*given) if pane is self.views.active else None  # type: ignore[operator]
+
+        canvas.camera_changed.connect(if_active(self._show_scale))
+        canvas.cursor_moved.connect(partial(self._show_cursor, canvas))
+        canvas.box_changed.connect(if_active(lambda box: self.similar_action.setEnabled(box is not None)))
+        canvas.tool_changed.connect(if_active(lambda tool: self.box_action.setChecked(tool == "box")))
+        canvas.similar_wanted.connect(self._find_similar)
+        canvas.menu_wanted.connect(self._show_menu)
+        pane.layers.set_hits(self._hits)
+
+    def _on_event(self, event: m.Message) -> None:
+        if isinstance(event, m.SlidesChanged):
+            for pane in self.views.panes:
+                if pane.shown is not None and pane.shown.slide_id in event.slide_ids:
+                    pane.layers.patches_changed()
+
+    # --- actions ---
 
     def _make_actions(self) -> None:
-        self.box_action = self._action(self.tr("Draw a box"), "B", lambda: self.canvas.set_tool(self._other_tool()))
-        self.box_action.setCheckable(True)
+        views = self.views
+
+        def action(text: str, keys: str, do: object, *, switch: bool = False) -> QAction:
+            return make_action(self, text, keys, do, switch=switch)  # type: ignore[arg-type]
+
+        self.box_action: QAction = action(
+            self.tr("Draw a box"), "B", lambda: self.canvas.set_tool(self._other_tool()), switch=True
+        )
         self.box_action.setToolTip(
             self.tr("Draw a box (B, or Shift and drag); Enter places one in the middle of the view")
         )
-        self.similar_action = self._action(self.tr("Find similar to the box"), "S", self._find_similar)
+        self.similar_action: QAction = action(self.tr("Find similar to the box"), "S", self._find_similar)
         self.similar_action.setEnabled(False)
-        self.fit_action = self._action(self.tr("Fit the whole slide"), "0", self.canvas.fit)
-        self.zoom_in_action = self._action(self.tr("Zoom in"), "+", lambda: self.canvas.zoom_by(KEY_ZOOM))
-        self.zoom_in_action.setShortcuts([QKeySequence("+"), QKeySequence("=")])
-        self.zoom_out_action = self._action(self.tr("Zoom out"), "-", lambda: self.canvas.zoom_by(1 / KEY_ZOOM))
-        self.overview_action = self._action(self.tr("Overview"), "O", lambda: None)
-        self.overview_action.setCheckable(True)
-        self.overview_action.setChecked(True)
-        self.overview_action.toggled.connect(self.canvas.set_overview)
-        self.clear_action = self._action(self.tr("Clear the box"), "Esc", self._clear)
-        self.close_action = self._action(self.tr("Close the viewer"), "Ctrl+W", self.close_wanted.emit)
+        self.clear_action: QAction = action(self.tr("Clear the box"), "Esc", self._clear)
+        self.fit_action: QAction = action(self.tr("Fit the whole slide"), "0", lambda: self.canvas.fit())
+        self.zoom_in_action: QAction = action(self.tr("Zoom in"), "+  =", lambda: self.canvas.zoom_by(KEY_ZOOM))
+        self.zoom_out_action: QAction = action(self.tr("Zoom out"), "-", lambda: self.canvas.zoom_by(1 / KEY_ZOOM))
+        self.step_actions = [
+            action(self.tr("Next larger objective"), "PgUp", lambda: self.canvas.step_objective(1)),
+            action(self.tr("Next smaller objective"), "PgDown", lambda: self.canvas.step_objective(-1)),
+        ]
         self.objective_actions = [
-            self._action(
-                self.tr("Magnification {n}×").format(n=f"{power:g}"),
-                key,
-                lambda power=power: self.canvas.to_objective(power),
-            )
+            action(objective_text(power), key, lambda power=power: self.canvas.to_objective(power))
             for key, power in OBJECTIVE_KEYS
         ]
-        self._set_slide_actions(False)
+        self.turn_action: QAction = action(self.tr("Turn right by 90°"), "]", lambda: self.canvas.turn_by(TURN_DEG))
+        self.turn_actions = [
+            self.turn_action,
+            action(self.tr("Turn left by 90°"), "[", lambda: self.canvas.turn_by(-TURN_DEG)),
+            action(self.tr("Turn right by 5°"), "Shift+]  }", lambda: self.canvas.turn_by(FINE_TURN_DEG)),
+            action(self.tr("Turn left by 5°"), "Shift+[  {", lambda: self.canvas.turn_by(-FINE_TURN_DEG)),
+            action(self.tr("Upright again"), "\\", self._upright),
+        ]
+        self.overview_action: QAction = action(
+            self.tr("Overview"), "O", lambda: views.set_overview(self.overview_action.isChecked()), switch=True
+        )
+        self.overview_action.setChecked(True)
+        self.layers_action: QAction = action(self.tr("Layers over the slide"), "Y", self.show_layers)
+        self.look_action: QAction = action(self.tr("Brightness, contrast and colours"), "I", self.show_look)
+        self.beside_action: QAction = action(self.tr("One more view beside"), "D", self.open_beside)
+        self.link_action: QAction = action(
+            self.tr("Move the views together"),
+            "K",
+            lambda: views.set_linked(self.link_action.isChecked()),
+            switch=True,
+        )
+        self.next_view_action: QAction = action(self.tr("Next view"), "F6", views.activate_next)
+        self.close_action: QAction = action(self.tr("Close the viewer"), "Ctrl+W", self.close_view)
 
-    def _action(self, text: str, key: str, do: object) -> QAction:
-        action = QAction(text, self)
-        action.setShortcut(QKeySequence(key))
-        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        action.setToolTip(f"{text} ({key})")
-        action.triggered.connect(lambda *_: do())  # type: ignore[operator]
-        self.addAction(action)
-        return action
+    def menu_groups(self) -> list[list[QAction]]:
+        """The actions as the menu shows them, group by group."""
+        return [
+            [self.box_action, self.similar_action, self.clear_action],
+            [self.fit_action, self.zoom_in_action, self.zoom_out_action, *self.objective_actions, *self.step_actions],
+            self.turn_actions,
+            [self.layers_action, self.look_action, self.overview_action],
+            [self.beside_action, self.link_action, self.next_view_action, self.close_action],
+        ]
 
-    def _set_slide_actions(self, opened: bool) -> None:
-        for action in (self.box_action, self.clear_action, self.fit_action, self.zoom_in_action, self.zoom_out_action):
-            action.setEnabled(opened)
+    def open_beside(self) -> None:
+        """One more view, at first of the same slide at the same place; the next slide is opened in it."""
+        before = self.views.active
+        pane = self.views.add()
+        if pane is None or before.shown is None:
+            return
+        camera = before.canvas.camera
+
+        def there() -> None:
+            if camera is not None:
+                pane.canvas.go_to(camera)
+            pane.canvas.setFocus()
+
+        pane.show_slide(before.shown, then=there)
+
+    def close_view(self) -> None:
+        """Close the active view; the last one closes the viewer."""
+        if len(self.views.panes) > 1:
+            self.views.close_pane(self.views.active)
+            self.canvas.setFocus()
+        else:
+            self.close_wanted.emit()
+
+    def show_layers(self) -> Popup:
+        """The layers of the active view with their switches."""
+        return self._pop_up(LayersPopup(self.canvas.overlays, self), self.layers_action)
+
+    def show_look(self) -> Popup:
+        """Brightness, contrast, gamma, profile."""
         slide = self.canvas.slide
-        for action in self.objective_actions:
-            action.setEnabled(opened and slide is not None and slide.mpp_um is not None)
-        if not opened:
-            self._status.setText("")
-            self._scale.setText("")
+        popup = LookPopup(
+            self.views.look,
+            has_icc=slide is not None and slide.has_icc,
+            chosen=self.views.set_look,
+            parent=self,
+        )
+        return self._pop_up(popup, self.look_action)
+
+    def _pop_up(self, popup: Popup, action: QAction) -> Popup:
+        button = self._bar.widgetForAction(action)
+        popup.open_below(button if button is not None and button.isVisible() else self._bar)
+        return popup
 
     def _other_tool(self) -> Tool:
         return "pan" if self.canvas.tool == "box" else "box"
@@ -194,46 +257,52 @@ class ViewerPanel(QWidget):
         self.canvas.set_tool("pan")
         self.canvas.set_box(None)
 
+    def _upright(self) -> None:
+        camera = self.canvas.camera
+        if camera is not None:
+            self.canvas.turn_by(-camera.rotation_deg)
+
     def _find_similar(self) -> None:
-        if self.canvas.box is not None and self._shown is not None:
-            self.similar_wanted.emit(self._shown, self.canvas.box)
+        if self.canvas.box is not None and self.shown is not None:
+            self.similar_wanted.emit(self.shown, self.canvas.box)
 
     def _show_menu(self, at: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addActions([self.similar_action, self.box_action, self.clear_action])
-        menu.addSeparator()
-        menu.addActions([self.fit_action, *self.objective_actions])
+        for group in self.menu_groups():
+            menu.addActions(group)
+            menu.addSeparator()
         menu.popup(at)
 
-    def _show_scale(self) -> None:
-        slide, camera = self.canvas.slide, self.canvas.camera
-        if slide is None or camera is None:
-            return
-        if slide.mpp_um is None:
-            self._scale.setText(self.tr("µm per pixel not known"))
-            return
-        view = self.canvas.view
-        mpp_um = slide.mpp_um / (camera.zoom * view.device_ratio)
-        power = words.magnification(camera.magnification(slide.mpp_um, view))
-        guess = " " + self.tr("(estimated)") if slide.mpp_source == "guessed" else ""
-        self._scale.setText(
-            self.tr("{power} · {mpp} µm/px{guess}").format(power=power, mpp=f"{mpp_um:.3g}", guess=guess)
-        )
+    # --- words ---
 
-    def _show_cursor(self, at: tuple[float, float] | None) -> None:
-        slide = self.canvas.slide
-        if slide is None:
-            return
-        size = self.tr("{w} × {h} px").format(w=words.count(slide.width_px), h=words.count(slide.height_px))
-        if at is None:
-            self._status.setText(size)
-            return
-        place = self.tr("x {x}, y {y} px").format(x=words.count(round(at[0])), y=words.count(round(at[1])))
-        if slide.mpp_um is not None:
-            lengths = [length_label(max(0.0, part * slide.mpp_um)) for part in at]
-            place += f" ({lengths[0]}, {lengths[1]})"
-        self._status.setText(place)
+    def _show_active(self) -> None:
+        pane, canvas = self.views.active, self.canvas
+        opened = canvas.slide is not None
+        several = len(self.views.panes) > 1
+        name = "" if pane.shown is None else pane.shown.name
+        self._title.setText(self.tr("{n} views").format(n=len(self.views.panes)) if several else name)
+        for group in self.menu_groups()[:4]:
+            for action in group:
+                action.setEnabled(opened)
+        self.overview_action.setEnabled(True)
+        self.similar_action.setEnabled(canvas.box is not None)
+        self.box_action.setChecked(canvas.tool == "box")
+        for action in (*self.objective_actions, *self.step_actions):
+            action.setEnabled(opened and canvas.slide is not None and canvas.slide.mpp_um is not None)
+        self.beside_action.setEnabled(opened and self.views.can_add)
+        self.link_action.setEnabled(several)
+        self.next_view_action.setEnabled(several)
+        self.close_action.setText(self.tr("Close this view") if several else self.tr("Close the viewer"))
+        self._show_cursor(canvas, None)
+        self._show_scale()
+
+    def _show_scale(self) -> None:
+        self._scale.setText(scale_text(self.canvas.slide, self.canvas.camera, self.canvas.view))
+
+    def _show_cursor(self, canvas: SlideCanvas, at: tuple[float, float] | None) -> None:
+        colour = None if at is None else canvas.tiles.colour_at(*at)
+        self._status.setText(place_text(canvas.slide, at, colour))
 
     def _dress(self) -> None:
         for action, name in (
@@ -242,8 +311,12 @@ class ViewerPanel(QWidget):
             (self.fit_action, "fit"),
             (self.zoom_in_action, "zoom-in"),
             (self.zoom_out_action, "zoom-out"),
+            (self.turn_action, "turn"),
+            (self.layers_action, "layers"),
+            (self.look_action, "look"),
             (self.overview_action, "overview"),
+            (self.beside_action, "beside"),
+            (self.link_action, "link"),
             (self.close_action, "close"),
         ):
             action.setIcon(self._theme.icon(name))
-        self.canvas.update()

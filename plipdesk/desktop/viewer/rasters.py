@@ -69,6 +69,12 @@ def heat_colours(values: NDArray[np.float64], *, low: float, high: float, alpha:
     return np.stack([*channels, np.full(len(share), float(alpha))], axis=1).round().astype(np.uint8)
 
 
+def mask_from_bits(bits: bytes, width_px: int, height_px: int) -> NDArray[np.bool_]:
+    """The mask (h, w) that the reader sent, each of its rows padded to whole bytes."""
+    rows = np.frombuffer(bits, np.uint8).reshape(height_px, -1)
+    return np.unpackbits(rows, axis=1, count=width_px).astype(bool)
+
+
 def mask_raster(mask: NDArray[np.bool_], downsample: float, colour: tuple[int, int, int]) -> Raster:
     """A mask (h, w) tinted inside, with a firm line around it."""
     inside = np.zeros_like(mask)
