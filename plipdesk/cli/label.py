@@ -60,6 +60,9 @@ def declare(app: typer.Typer) -> None:
         csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table.")] = None,
         patches_csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row for each patch.")] = None,
         heatmap: Annotated[Path | None, typer.Option(metavar="DIR", help="Write heat maps and label maps.")] = None,
+        interpolate: Annotated[
+            bool, typer.Option("--interpolate", help="Heat maps: smooth between patches, not a square for each.")
+        ] = False,
         mpp: Annotated[float | None, typer.Option(help="Level-0 µm per pixel, where the file does not say.")] = None,
         recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders inside folders.")] = False,
     ) -> int:
@@ -67,7 +70,8 @@ def declare(app: typer.Typer) -> None:
         from plipdesk.labelling.shelf import find_label_set
 
         chosen, way = find_label_set(labels, session.workspace)
-        out = {"geojson": geojson, "csv": csv, "patches_csv": patches_csv, "heatmap": heatmap}
+        places = {"geojson": geojson, "csv": csv, "patches_csv": patches_csv, "heatmap": heatmap}
+        out: dict[str, Json] = {name: str(absolute(path)) for name, path in places.items() if path is not None}
         params: dict[str, Json] = {
             "labels": chosen.model_dump(mode="json"),
             "encoder": encoder,
@@ -76,7 +80,7 @@ def declare(app: typer.Typer) -> None:
                 "smooth": smooth, "threshold": threshold, "way": way, "seed": seed,
                 "patch_mpp_um": numbers(patch_mpp, "--patch-mpp"),
             },
-            "out": {name: str(absolute(path)) for name, path in out.items() if path is not None} | {"tiles": tiles},
+            "out": out | {"tiles": tiles, "smooth_maps": interpolate},
         }  # fmt: skip
         with session.engine():  # one engine for both jobs
             asked = numbers(patch_mpp, "--patch-mpp")

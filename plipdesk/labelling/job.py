@@ -22,6 +22,7 @@ from plipdesk.labelling.label_sets import LabelSet
 from plipdesk.labelling.labelled import LabelledSlide, Tiled, choose_tilings, label_slide, table_of
 from plipdesk.labelling.labeller import Labeller
 from plipdesk.labelling.learning import gather_examples, learn
+from plipdesk.labelling.map_export import write_maps
 from plipdesk.labelling.prompts import ClassPrompts, encode_classes
 from plipdesk.labelling.settings import LabelSettings
 
@@ -68,14 +69,19 @@ def run_label_job(
     if examples is not None:
         labeller, learned = learn(labeller, examples, encoder.fingerprint)
     found: list[LabelledSlide] = []
+    maps: list[Path] = []
     for number, (slide, tilings) in enumerate(slides):
         context.check_cancel()
         context.report(number, len(slides), unit="slides", note=f"labelling {slide.name}")
-        labelled, _ = label_slide(labeller, slide, tilings)
+        labelled, scores = label_slide(labeller, slide, tilings)
         found.append(labelled)
+        if outputs.heatmap is not None:
+            maps += write_maps(outputs.heatmap, labelled, labeller, scores, smooth=outputs.smooth_maps)
     context.report(len(slides), len(slides), unit="slides", note="writing the results")
     labelling = Labelling(labels, settings, encoder.card.id, encoder.fingerprint, found)
     written = _write(outputs, labelling)
+    if outputs.heatmap is not None:
+        written["heatmap"] = {"path": str(outputs.heatmap), "count": len(maps), "files": [path.name for path in maps]}
     document = document_of(labelling, labeller.prompts, labeller.background)
     if learned["words"]:
         document["notes"].append(learned["words"])

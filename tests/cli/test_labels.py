@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from plipdesk.exchange.notice import NOTICE
 from plipdesk.exchange.qupath import Feature, read_features, square, write_features
@@ -244,3 +246,23 @@ def test_annotations_of_an_unknown_slide_are_refused(office: Office, found: dict
     assert "--slide" in office("annotations", "import", path, code=2)["error"]["remedy"]
     write_features(path, [Feature(square(0, 0, 10), metadata={"slide_id": "f" * 32})])
     assert office("annotations", "import", path, code=3)["error"]["kind"] == "not-found"
+
+
+def test_maps_are_written_for_eyes_and_for_programs(
+    office: Office, labels: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    common = ["label", "other", "--labels", labels, "--encoder", "null"]
+    answer = office(*common, "--heatmap", tmp_path / "maps", "--score", "cosine")
+    files = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert files == set(answer["written"]["heatmap"]["files"])
+    assert len(files) == 3 + 3
+    heat = tifffile.imread(next((tmp_path / "maps").glob("*.ome.tif")))
+    numbers = tifffile.imread(next((tmp_path / "maps").glob("*_labels.tif")))
+    assert heat.shape == (3, *numbers.shape) == (3, 12, 16)
+    assert (np.isfinite(heat[0]) == (numbers > 0)).all()
+    counts = {row["name"]: row["patches"] for row in answer["slides"][0]["classes"]}
+    assert [int((numbers == number).sum()) for number in (1, 2, 3, 5)] == [
+        counts[name] for name in ("fat", "muscle", "nerve", "unsure")
+    ]
+    office(*common, "--heatmap", tmp_path / "fine", "--interpolate")
+    assert tifffile.imread(next((tmp_path / "fine").glob("*.ome.tif"))).shape == (3, 48, 64)
