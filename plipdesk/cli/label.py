@@ -63,6 +63,9 @@ def declare(app: typer.Typer) -> None:
         interpolate: Annotated[
             bool, typer.Option("--interpolate", help="Heat maps: smooth between patches, not a square for each.")
         ] = False,
+        report: Annotated[
+            Path | None, typer.Option(metavar="FILE.html", help="Write a report with pictures, one file.")
+        ] = None,
         mpp: Annotated[float | None, typer.Option(help="Level-0 µm per pixel, where the file does not say.")] = None,
         recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders inside folders.")] = False,
     ) -> int:
@@ -70,7 +73,7 @@ def declare(app: typer.Typer) -> None:
         from plipdesk.labelling.shelf import find_label_set
 
         chosen, way = find_label_set(labels, session.workspace)
-        places = {"geojson": geojson, "csv": csv, "patches_csv": patches_csv, "heatmap": heatmap}
+        places = {"geojson": geojson, "csv": csv, "patches_csv": patches_csv, "heatmap": heatmap, "report": report}
         out: dict[str, Json] = {name: str(absolute(path)) for name, path in places.items() if path is not None}
         params: dict[str, Json] = {
             "labels": chosen.model_dump(mode="json"),

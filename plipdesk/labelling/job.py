@@ -24,6 +24,7 @@ from plipdesk.labelling.labeller import Labeller
 from plipdesk.labelling.learning import gather_examples, learn
 from plipdesk.labelling.map_export import write_maps
 from plipdesk.labelling.prompts import ClassPrompts, encode_classes
+from plipdesk.labelling.reporting import write_labelling_report
 from plipdesk.labelling.settings import LabelSettings
 
 Slides = Sequence[tuple[SlideRow, Sequence[Tiled]]]
@@ -85,6 +86,9 @@ def run_label_job(
     document = document_of(labelling, labeller.prompts, labeller.background)
     if learned["words"]:
         document["notes"].append(learned["words"])
+    if outputs.report is not None:
+        write_labelling_report(outputs.report, labelling, labeller.prompts, learned, document["notes"])
+        written["report"] = {"path": str(outputs.report), "count": len(found)}
     return document | {"learned": learned, "failed": failed, "written": written}
 
 

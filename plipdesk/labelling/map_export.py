@@ -103,9 +103,7 @@ def write_maps(
     return written
 
 
-def _heat_png(
-    values: NDArray[np.float32], title: str, labelled: LabelledSlide, picture: Pixels, side: float
-) -> bytes:
+def _heat_png(values: NDArray[np.float32], title: str, labelled: LabelledSlide, picture: Pixels, side: float) -> bytes:
     known = np.isfinite(values)
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
     shown = over_picture(picture, colour_ramp(values, low, high), known, slide_px=_size(labelled.slide), pixel0_px=side)

@@ -266,3 +266,17 @@ def test_maps_are_written_for_eyes_and_for_programs(
     ]
     office(*common, "--heatmap", tmp_path / "fine", "--interpolate")
     assert tifffile.imread(next((tmp_path / "fine").glob("*.ome.tif"))).shape == (3, 48, 64)
+
+
+def test_a_report_shows_pictures_tables_and_how_it_was_made(
+    office: Office, labels: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    answer = office("label", office.slides, "--labels", labels, "--encoder", "null", "--report", path)
+    text = path.read_text(encoding="utf-8")
+    assert text.count(NOTICE) == 2
+    assert "größe 1.tif" in text
+    assert "All 2 slides together" in text
+    assert text.count("data:image/jpeg") > 2 * (1 + 3)
+    for said in (answer["encoder_fingerprint"], "unsure ratio", "the least sure", "fat"):
+        assert said in text
