@@ -30,6 +30,7 @@ from plipdesk.cli import (
     version,
 )
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
+from plipdesk.cli.model_files import declare as declare_model_files
 from plipdesk.cli.model_import import declare as declare_model_import
 from plipdesk.cli.model_use import declare as declare_model_use
 
@@ -48,6 +49,7 @@ def _shared(
 
 for _commands in (index, label, embed, doctor, version):
     _commands.declare(app)
+declare_model_files(models.app)
 declare_model_use(models.app)
 declare_model_import(models.app)
 for _name, _group in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from plipdesk.base.progress import Json
+from plipdesk.engine.model_jobs import download_model_job, export_model_job, import_model_job
 from plipdesk.engine.work import Work
 
 JobFunction = Callable[[Work], dict[str, Json]]
@@ -23,4 +24,10 @@ def _label(work: Work) -> dict[str, Json]:
     return run_label_job(work.job.params, work, work.encoder, work.workspace)
 
 
-KINDS: Mapping[str, JobFunction] = {"index": _index, "label": _label}
+KINDS: Mapping[str, JobFunction] = {
+    "index": _index,
+    "label": _label,
+    "import-model": import_model_job,
+    "download-model": download_model_job,
+    "export-model": export_model_job,
+}

@@ -22,6 +22,7 @@ class Hub:
 
     repository: str = "somebody/model"
     files: dict[str, bytes] = field(default_factory=dict)
+    revision: str = REVISION
     licence: str | None = "mit"
     token: str | None = None
     """The only token that is let in; None: everybody."""
@@ -93,11 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
             # As the real one does: a gated repository says so, with 401 to strangers and 403 to people not let in.
             self._short(401 if "Authorization" not in self.headers else 403, {"X-Error-Code": "GatedRepo"})
         elif path.startswith(f"/api/models/{hub.repository}"):
-            if "/revision/" in path and not path.endswith(REVISION):
+            if "/revision/" in path and not path.endswith(hub.revision):
                 self._short(404, {"X-Error-Code": "RevisionNotFound"})
             else:
                 self._document(self._listing())
-        elif path.startswith(f"/{hub.repository}/resolve/{REVISION}/"):
+        elif path.startswith(f"/{hub.repository}/resolve/{hub.revision}/"):
             name = path.rpartition("/")[2]
             if name in hub.files:
                 self._file(hub.files[name], body=body)
@@ -115,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
                 sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
             siblings.append(sibling)
         card = {} if self.of.licence is None else {"license": self.of.licence}
-        return {"id": self.of.repository, "sha": REVISION, "siblings": siblings, "cardData": card, "tags": []}
+        return {"id": self.of.repository, "sha": self.of.revision, "siblings": siblings, "cardData": card, "tags": []}
 
     def _document(self, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()
@@ -148,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(rest)))
         self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("X-Repo-Commit", hub.revision)
         self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
         if not body:
