@@ -164,7 +164,13 @@ def _text_stage(
         context.check_cancel()
         done = work / "text" / f"{bucket:03}.json"
         if not done.exists():
-            media = media or MediaFolder(plan.media)
+            # Exports that are folders often hold their pictures themselves (blobs, media_attachments).
+            media = media or MediaFolder(
+                [
+                    *plan.media,
+                    *(source.path for source in plan.sources if source.path.is_dir() and source.kind != "folder"),
+                ]
+            )
             _one_bucket(plan, bucket, folders, media, extracted, done)
         document = json.loads(done.read_text(encoding="utf-8"))
         decode = msgspec.msgpack.Decoder(Pair).decode

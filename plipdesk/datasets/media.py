@@ -14,7 +14,10 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 class MediaFolder:
-    """The pictures below some folders, found by relative path, by name, or by name without its ending."""
+    """The pictures below some folders, found by relative path, by name, or by name without its ending.
+
+    Files without any ending count too: Bluesky names blobs so.
+    """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = [folder.resolve() for folder in folders]
@@ -24,10 +27,10 @@ class MediaFolder:
                 inner.sort()
                 for name in sorted(files):
                     stem, dot, ending = name.rpartition(".")
-                    if dot and f".{ending.lower()}" in _PICTURES:
+                    if not dot or f".{ending.lower()}" in _PICTURES:
                         full = f"{number}:{os.path.relpath(os.path.join(place, name), folder)}"  # noqa: PTH118 - 250,000 of them
                         self._names.setdefault(name.lower(), full)
-                        self._names.setdefault(stem.lower(), full)
+                        self._names.setdefault((stem or name).lower(), full)
 
     def find(self, post: Post, medium: Medium, root: Path) -> Path | None:
         """The file of a picture, or None if it is nowhere.

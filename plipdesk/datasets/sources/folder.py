@@ -82,7 +82,8 @@ def _rows(file: Path, trouble: Trouble) -> Iterator[tuple[str, Mapping[str, Any]
 
 def _of_row(row: Mapping[str, Any], table: str, pictures: set[str], where: str, trouble: Trouble) -> Post | None:
     lower = {str(name).lower().strip(): value for name, value in row.items() if name is not None}
-    found = {ours: next((lower[name] for name in theirs if lower.get(name)), "") for ours, theirs in _FIELDS.items()}
+    given = {name: value for name, value in lower.items() if value not in (None, "")}
+    found = {ours: next((given[name] for name in theirs if name in given), "") for ours, theirs in _FIELDS.items()}
     named = text(found["file"])
     if not named:
         trouble.add("row without a picture", where)

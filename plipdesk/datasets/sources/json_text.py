@@ -47,9 +47,15 @@ def documents(file: Path, trouble: Trouble) -> Iterator[tuple[str, Any]]:
     for number, line in _lines(file, trouble):
         where = f"{file.name}:{number}"
         try:
-            yield where, _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            trouble.add("broken line", where, str(error)[:120])
+            document = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            try:
+                # Half of an emoji, as old exports have it, is no Unicode; Python's own reader lets it pass.
+                document = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                trouble.add("broken line", where, str(error)[:120])
+                continue
+        yield where, document
 
 
 def array_items(content: bytes, where: str, trouble: Trouble) -> Iterator[Any]:

@@ -20,7 +20,16 @@ _PLAIN = {
     "folder": "folder",
 }
 """Readers of files as they lie: module with ``posts(path, trouble)``."""
-_UNPACKING: dict[str, str] = {}
+_UNPACKING = {
+    "x-archive": "x_archive",
+    "mastodon": "mastodon",
+    "bluesky": "bluesky",
+    "pdf": "pdf",
+    "html": "markup",
+    "epub": "markup",
+    "pmc": "pmc",
+    "slides": "slides",
+}
 """Readers that take pictures out of documents or archives: module with ``posts(path, trouble, extracted)``."""
 KINDS = tuple(sorted({**_PLAIN, **_UNPACKING}))
 _REMEDY = f"Write KIND:PATH, where KIND is one of {', '.join(KINDS)}."
