@@ -46,6 +46,10 @@ def read_level(reader: SlideReader, level: int, x_px: int, y_px: int, width_px: 
     Raises:
         SlideProblem: the file is damaged here.
     """
+    if isinstance(reader, OpenSlideReader):
+        stored = reader.read_stored(level, x_px, y_px, width_px, height_px)
+        if stored is not None:
+            return stored
     downsample = reader.info.levels[level].downsample
     if not isinstance(reader, OpenSlideReader) or float(downsample).is_integer():
         return reader.read_region(round(x_px * downsample), round(y_px * downsample), level, width_px, height_px)

@@ -76,7 +76,7 @@ def _open_tiff(
             raise UsageProblem("Channels cannot be chosen in this format.", path=path, remedy="Leave the channels out.")
         if not structure.is_ndpi:
             refuse_unless_colour(structure, None, path)
-        return OpenSlideReader(path, mpp_um=mpp_um)
+        return OpenSlideReader(path, mpp_um=mpp_um, structure=structure)
     ome = ome_of(structure, path)
     if channels is None:
         refuse_unless_colour(structure, ome, path)
@@ -91,7 +91,7 @@ def _open_tiff(
         )
     if vendor == GENERIC and channels is None and main.orientation == 1:
         try:
-            reader = OpenSlideReader(path, mpp_um=mpp_um)
+            reader = OpenSlideReader(path, mpp_um=mpp_um, structure=structure)
         except DamagedSlide:
             pass  # what OpenSlide cannot open, tifffile or Pillow may
         else:

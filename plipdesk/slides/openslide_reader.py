@@ -17,10 +17,12 @@ from plipdesk.base.errors import EnvironmentProblem
 from plipdesk.slides.compositing import over_white
 from plipdesk.slides.errors import ChannelsNeeded, DamagedSlide, SlideProblem, TooLarge, UnknownFormat
 from plipdesk.slides.files import check_still_there
-from plipdesk.slides.limits import TILE_CACHE_BYTES, check_slide_size, check_tile_size
+from plipdesk.slides.limits import TILE_CACHE_BYTES, check_region, check_slide_size, check_tile_size
 from plipdesk.slides.mpp import settle_mpp
 from plipdesk.slides.protocol import Level, SlideInfo
+from plipdesk.slides.quick_tiles import QuickTiles
 from plipdesk.slides.reader_base import CheckedReader
+from plipdesk.slides.tiff_structure import TiffStructure
 
 # Older ones write out of bounds on a crafted file.
 OLDEST_OPENSLIDE = (4, 0, 1)
@@ -60,8 +62,8 @@ class OpenSlideReader(CheckedReader):
     likewise. A handle is closed when the last thread lets go of it.
     """
 
-    def __init__(self, path: Path, *, mpp_um: float | None = None) -> None:
-        """Open ``path``.
+    def __init__(self, path: Path, *, mpp_um: float | None = None, structure: TiffStructure | None = None) -> None:
+        """Open ``path``; with its ``structure``, if it is a TIFF, JPEG tiles are decoded without OpenSlide.
 
         Raises:
             SlideProblem: OpenSlide cannot open it, or it declares absurd sizes.
@@ -73,6 +75,7 @@ class OpenSlideReader(CheckedReader):
         handle = self._open()
         self._info = _info_of(path, handle, mpp_um)
         self._handle: OpenSlide | None = handle
+        self._quick = None if structure is None else QuickTiles.of(path, structure, self._info.levels, self._finest)
 
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels, or None where there is none that is valid."""
@@ -87,8 +90,35 @@ class OpenSlideReader(CheckedReader):
         with self._lock:
             self._closed = True
             self._handle = None
+        if self._quick is not None:
+            self._quick.close()
+
+    def read_stored(self, level: int, x_px: int, y_px: int, width_px: int, height_px: int) -> NDArray[np.uint8] | None:
+        """Pixels of ``level`` from its own pixel (x_px, y_px) on, just as they are stored; white outside of the slide.
+
+        None where only OpenSlide can read them, which counts in level-0 pixels and may interpolate.
+
+        Raises:
+            TooLarge: more pixels than may be read at once.
+            Bug: the reader is closed, or there is no such level.
+        """
+        check_region(self._info, level, width_px, height_px)
+        self._check_open()
+        return None if self._quick is None else self._quick.region(level, x_px, y_px, width_px, height_px)
+
+    def _finest(self, x_px: int, y_px: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        return self._by_openslide(x_px, y_px, 0, width_px, height_px)
 
     def _read(self, x0_px: int, y0_px: int, level: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        downsample = self._info.levels[level].downsample
+        if self._quick is not None and x0_px % downsample == 0 and y0_px % downsample == 0:
+            place = round(x0_px / downsample), round(y0_px / downsample)
+            stored = self._quick.region(level, *place, width_px, height_px)
+            if stored is not None:
+                return stored
+        return self._by_openslide(x0_px, y0_px, level, width_px, height_px)
+
+    def _by_openslide(self, x0_px: int, y0_px: int, level: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
         place, size = (x0_px, y0_px), (width_px, height_px)
         handle = self._current()
         try:
