@@ -200,6 +200,7 @@ def _style_sheet(colours: Colours, check: str) -> str:
         border-radius: 12px; font-size: 18pt;
     }}
     #panelTitle {{ font-weight: 600; }}
+    #popup {{ background: {colours.window}; border: 1px solid {colours.border}; }}
     #slidePane[many="true"] {{ border: 2px solid transparent; }}
     #slidePane[active="true"] {{ border: 2px solid {colours.accent}; }}
     QListView, QTreeView {{ border: 0; }}

@@ -488,8 +488,9 @@ class ReaderReady(Message, frozen=True):
 class ReadRegion(Message, frozen=True):
     """Read a rectangle of ``width0_px`` × ``height0_px`` level-0 pixels, drawn at ``width_px`` × ``height_px``.
 
-    Reply: :class:`Pixels`. ``generation``: requests of an older generation of the same connection that have not begun
-    are dropped and answered with an empty :class:`Pixels`. ``icc``: through the slide's ICC profile, for the eye only.
+    Reply: :class:`Pixels`. ``generation``: requests of an older generation of the same connection and ``view`` that
+    have not begun are dropped and answered with an empty :class:`Pixels`. ``icc``: through the slide's ICC profile,
+    for the eye only.
     """
 
     path: str
@@ -501,6 +502,7 @@ class ReadRegion(Message, frozen=True):
     height_px: int
     generation: int = 0
     icc: bool = False
+    view: int = 0
 
 
 class ReadThumbnail(Message, frozen=True):

@@ -119,7 +119,8 @@ class ViewingService:
         self._slides = OpenSlides()
         self._unforeseen = unforeseen
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="view")
-        self._generation: dict[int, int] = {}
+        self._generation: dict[tuple[int, int], int] = {}
+        self._gone: set[int] = set()
         self._colours: weakref.WeakKeyDictionary[SlideReader, EyeColour | None] = weakref.WeakKeyDictionary()
         self._colours_lock = threading.Lock()
 
@@ -129,7 +130,7 @@ class ViewingService:
 
     def gone(self, peer: Peer) -> None:
         """A window is gone: what it asked for is not read."""
-        self._generation[peer.number] = -1
+        self._gone.add(peer.number)
 
     def answer(self, peer: Peer, request_id: int, message: m.Message) -> m.Message | None:
         """Queue a read; the reply comes later."""
@@ -138,7 +139,8 @@ class ViewingService:
             case m.OpenSlide():
                 work = partial(self._open, message)
             case m.ReadRegion():
-                self._generation[peer.number] = max(self._generation.get(peer.number, 0), message.generation)
+                view = (peer.number, message.view)
+                self._generation[view] = max(self._generation.get(view, 0), message.generation)
                 work = partial(self._region, peer, message)
             case m.ReadThumbnail():
                 work = partial(self._thumbnail, message)
@@ -170,7 +172,8 @@ class ViewingService:
         )
 
     def _region(self, peer: Peer, asked: m.ReadRegion) -> m.Message:
-        if asked.generation != self._generation.get(peer.number, 0):
+        stale = asked.generation != self._generation.get((peer.number, asked.view), 0)
+        if stale or peer.number in self._gone:
             return m.Pixels(0, 0, b"")
         _check_size(asked.width_px, asked.height_px)
         with self._slides.lent(asked.path) as reader:

@@ -288,6 +288,7 @@ class FakeReader:
         self.mpp_um: float | None = 0.5
         self.size = (20_000, 15_000)
         self.has_icc = False
+        self.generations: dict[int, int] = defaultdict(int)
 
     def open(self, _address: str) -> FakeLine:
         """What the window calls to connect; first the viewer's line, then the pictures'."""
@@ -306,6 +307,10 @@ class FakeReader:
                 source = "unknown" if self.mpp_um is None else "measured"
                 return m.SlideOpened(path, width, height, levels, self.mpp_um, source, 20.0, (), self.has_icc)
             case m.ReadRegion():
+                newest = max(self.generations[message.view], message.generation)
+                self.generations[message.view] = newest
+                if message.generation < newest:
+                    return m.Pixels(0, 0, b"")
                 return pixels(message.width_px, message.height_px)
             case m.FindTissue():
                 # Tissue on the left half of the slide.

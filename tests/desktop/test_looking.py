@@ -126,5 +126,5 @@ def test_a_mask_has_a_line_around_it() -> None:
     raster = mask_raster(mask, 4.0, (0, 200, 0))
     assert raster.rgba[0, 0, 3] == 0
     assert raster.rgba[1, 1, 3] == 255
-    assert raster.rgba[3, 3, 3] == 90
+    assert raster.rgba[3, 3, 3] == 50
     assert raster.rect == Rect(0, 0, 32, 32)

@@ -92,6 +92,16 @@ def test_one_windows_haste_drops_nothing_of_another(slide: Path) -> None:
     service.close()
 
 
+def test_one_views_haste_drops_nothing_of_its_neighbour(slide: Path) -> None:
+    service, window = _service(), FakeWindow()
+    window.go.set()
+    service.answer(window, 1, _region(slide, 9))  # type: ignore[arg-type]
+    beside = m.ReadRegion(str(slide), 0, 0, 256, 192, 256, 192, generation=1, view=2)
+    service.answer(window, 2, beside)  # type: ignore[arg-type]
+    assert window.wait_for(2)[2].width_px == 256  # type: ignore[attr-defined]
+    service.close()
+
+
 def test_tissue_travels_as_bits(slide: Path) -> None:
     service, window = _service(), FakeWindow()
     window.go.set()

@@ -20,7 +20,7 @@ class Popup(QFrame):
     def __init__(self, title: str, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setObjectName("popup")
         self.setAccessibleName(title)
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(14, 12, 14, 12)
@@ -32,14 +32,11 @@ class Popup(QFrame):
         self.column.addLayout(self.rows)
 
     def open_below(self, button: QWidget) -> None:
-        """Show it under a button, its right edge at the button's."""
+        """Show it under a button, as far to the left as the window needs."""
         self.adjustSize()
-        corner = button.mapToGlobal(QPoint(button.width() - self.width(), button.height() + 2))
-        screen = self.screen().availableGeometry()
-        self.move(
-            max(screen.left() + 4, min(corner.x(), screen.right() - self.width())),
-            max(screen.top() + 4, min(corner.y(), screen.bottom() - self.height())),
-        )
+        corner = button.mapToGlobal(QPoint(0, button.height() + 2))
+        around = button.window().frameGeometry()
+        self.move(max(around.left() + 4, min(corner.x(), around.right() - self.width() - 8)), corner.y())
         self.show()
         self.setFocus()
         self.focusNextChild()

@@ -89,7 +89,8 @@ class OverlayStack(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layers: dict[str, Overlay] = {}
-        self._chosen: dict[str, tuple[bool, float]] = {}
+        self._visible: dict[str, bool] = {}
+        self._opacity: dict[str, float] = {}
 
     def layers(self) -> list[Overlay]:
         """From the lowest to the topmost."""
@@ -101,8 +102,8 @@ class OverlayStack(QObject):
 
     def put(self, layer: Overlay) -> None:
         """Add a layer, or replace the one of its key; what the person chose for that key (switch, opacity) stays."""
-        if layer.key in self._chosen:
-            layer.visible, layer.opacity = self._chosen[layer.key]
+        layer.visible = self._visible.get(layer.key, layer.visible)
+        layer.opacity = self._opacity.get(layer.key, layer.opacity)
         self._layers[layer.key] = layer
         self._tell()
 
@@ -121,10 +122,10 @@ class OverlayStack(QObject):
         layer = self._layers.get(key)
         if layer is None:
             return
-        layer.visible = layer.visible if visible is None else visible
-        layer.opacity = layer.opacity if opacity is None else min(max(opacity, 0.0), 1.0)
-        self._chosen[key] = (layer.visible, layer.opacity)
+        if opacity is not None:
+            layer.opacity = self._opacity[key] = min(max(opacity, 0.0), 1.0)
         if visible is not None:
+            layer.visible = self._visible[key] = visible
             self.listed.emit()
         self.changed.emit()
 

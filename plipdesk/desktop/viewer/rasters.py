@@ -80,7 +80,7 @@ def mask_raster(mask: NDArray[np.bool_], downsample: float, colour: tuple[int, i
     inside = np.zeros_like(mask)
     inside[1:-1, 1:-1] = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
     rgba = np.zeros((*mask.shape, 4), np.uint8)
-    rgba[mask] = (*colour, 90)
+    rgba[mask] = (*colour, 50)
     rgba[mask & ~inside] = (*colour, 255)
     return Raster(rgba, Rect(0, 0, mask.shape[1] * downsample, mask.shape[0] * downsample))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QRectF, Qt, Signal
@@ -22,6 +23,7 @@ DRESSED_BYTES = 64 * 1024 * 1024
 TILE_BYTES = 512 * 512 * 4
 OVERDRAW_PX = 0.6
 """By how much a turned tile is drawn larger, so that no seam shows between neighbours."""
+_views = itertools.count(1)
 
 
 class TileStore(QObject):
@@ -34,6 +36,8 @@ class TileStore(QObject):
     def __init__(self, link: Link, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._link = link
+        # What one view no longer needs must not drop what another waits for.
+        self._view = next(_views)
         self._slide: m.SlideOpened | None = None
         self._tiles: Lru[TileKey, QPixmap] = Lru(CACHE_BYTES)
         self._dressed: Lru[TileKey, QPixmap] = Lru(DRESSED_BYTES)
@@ -140,6 +144,7 @@ class TileStore(QObject):
                 height_px,
                 generation=scheduler.generation,
                 icc=self.look.icc and slide.has_icc,
+                view=self._view,
             )
             self._ask(scheduler, key, request)
 
