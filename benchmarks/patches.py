@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from plipdesk.slides.protocol import SlideReader
 from plipdesk.slides.resampling import grid_for, read_squares, window
 from plipdesk.slides.tiling import Tiling, TilingSettings, plan_tiling
 from plipdesk.slides.tissue import tissue_mask
+from tests.encoders.models import VIT_B_32, write_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATCH_PX = 224
@@ -66,7 +68,7 @@ def rates(path: Path, downsample: float) -> dict[str, Any]:
     }
 
 
-def agreement(path: Path, downsample: float, encoder: Encoder) -> dict[str, Any]:
+def agreement(path: Path, downsample: float, encoders: dict[str, Encoder]) -> dict[str, Any]:
     """Cosine of embeddings and correlation of pixels, of patches read from the best level and from the next finer."""
     with open_slide(path) as reader:
         tiling = tiling_of(reader, downsample, min_tissue=0.8)
@@ -82,11 +84,14 @@ def agreement(path: Path, downsample: float, encoder: Encoder) -> dict[str, Any]
                 patches.append(read_squares(reader, grid, wanted.squares).cut(wanted, (PATCH_PX, PATCH_PX)))
             read[level] = np.stack(patches)
         ceiling = best_linear_correlation(reader, tiling, chosen, best)
-    cosine = np.sum(encoder.encode_patches(read[best]) * encoder.encode_patches(read[best - 1]), axis=1)
+    cosines: dict[str, float] = {}
+    for name, encoder in encoders.items():
+        cosine = np.sum(encoder.encode_patches(read[best]) * encoder.encode_patches(read[best - 1]), axis=1)
+        cosines[f"{name}_median"] = round(float(np.median(cosine)), 4)
+        cosines[f"{name}_least"] = round(float(cosine.min()), 4)
     return {
         "levels": [best - 1, best],
-        "cosine_median": round(float(np.median(cosine)), 4),
-        "cosine_least": round(float(cosine.min()), 4),
+        **cosines,
         "pixel_correlation": round(float(np.corrcoef(read[best].ravel(), read[best - 1].ravel())[0, 1]), 4),
         "best_linear_correlation": round(ceiling, 4),
     }
@@ -118,12 +123,18 @@ def main() -> int:
         print(f"Patches are read from real slides; none at {data}: set PLIPDESK_REALDATA.")
         return 0
     about = machine()
-    encoder = load_encoder(find_encoder(None, None))
+    with tempfile.TemporaryDirectory() as folder:
+        # Random weights hear every pixel alike; plipdesk-mini listens to textures, which JPEG changes most.
+        write_model(Path(folder) / "models" / "vit-b-32", VIT_B_32)
+        vit = load_encoder(find_encoder("vit-b-32", Path(folder) / "models"), runtime="onnx")
+        vit.encode_patches(np.zeros((1, PATCH_PX, PATCH_PX, 3), dtype=np.uint8))
+    encoders = {"mini": load_encoder(find_encoder(None, None)), "random_vit": vit}
     speed, agree = {}, {}
     for path in sorted((data / "slides").glob("*.tif")):
         speed[path.stem] = {f"downsample {factor:g}": rates(path, factor) for factor in (1.0, 1.3)}
-        agree[path.stem] = {f"downsample {factor:g}": agreement(path, factor, encoder) for factor in (2.0, 2.6)}
-    encoder.close()
+        agree[path.stem] = {f"downsample {factor:g}": agreement(path, factor, encoders) for factor in (2.0, 2.6)}
+    for encoder in encoders.values():
+        encoder.close()
     for title, results in (("patches a second, one thread", speed), ("agreement of levels", agree)):
         keys = list(next(iter(next(iter(results.values())).values())))
         rows = [(name, at, *(each[key] for key in keys)) for name, ats in results.items() for at, each in ats.items()]
