@@ -7,29 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
-from plipdesk.base.errors import UsageProblem
 from plipdesk.cli.commands import command, group
+from plipdesk.cli.datasets_more import (
+    EncoderOption,
+    MediaOption,
+    SourceOption,
+    declare,
+    encoder_called,
+    media_folders,
+)
 from plipdesk.cli.places import absolute, existing_file
 from plipdesk.cli.session import Session
 from plipdesk.cli.watching import watched
 
 app = group("Build image–text data sets from local exports, with every inclusion and exclusion counted.")
-NO_ENCODER = "none"
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a data set.")]
 
 
 @command(app, "build")
 def build(
     session: Session,
-    source: Annotated[
-        list[str], typer.Option(metavar="KIND:PATH", help="An export, such as x-api-v2:posts.jsonl; repeatable.")
-    ],
+    source: SourceOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the data set goes; a build begun there goes on.")],
-    media: Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Folder of pictures; repeatable.")] = None,
+    media: MediaOption = None,
     flow: Annotated[Path | None, typer.Option(metavar="FILE", help="Steps and settings; else the paper's.")] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Encoder for embeddings; 'none' compares pictures by hash alone.")
-    ] = None,
+    encoder: EncoderOption = None,
     shards: Annotated[bool, typer.Option("--shards/--no-shards", help="Write a webdataset, too.")] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away another build in the same folder.")] = False,
 ) -> None:
@@ -38,23 +39,21 @@ def build(
     from plipdesk.datasets.build import build as build_dataset
     from plipdesk.datasets.dataset import summary
     from plipdesk.datasets.flow import read_flow
+    from plipdesk.datasets.report import write_report
     from plipdesk.datasets.sources.kinds import parse_source
 
-    folders = tuple(absolute(folder) for folder in media or ())
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageProblem("This folder of pictures does not exist.", path=folder, remedy="Check --media.")
     plan = BuildPlan(
         sources=tuple(parse_source(words) for words in source),
-        media=folders,
+        media=media_folders(media),
         out=absolute(out),
         flow=read_flow(existing_file(flow) if flow is not None else None),
         shards=shards,
     )
-    loaded = _encoder(session, encoder)
+    loaded = encoder_called(session, encoder)
     try:
         with watched(session) as context:
             made = build_dataset(plan, loaded, context, fresh=fresh)
+        write_report(made)
     finally:
         if loaded is not None:
             loaded.close()
@@ -64,12 +63,7 @@ def build(
         _tell(session, made.document, plan.out)
 
 
-def _encoder(session: Session, name: str | None) -> Any:
-    if name == NO_ENCODER:
-        return None
-    from plipdesk.encoders.loading import find_encoder, load_encoder
-
-    return load_encoder(find_encoder(name, session.workspace.models), report=session.remark)
+declare(app)
 
 
 def _tell(session: Session, document: dict[str, Any], out: Path) -> None:
@@ -84,4 +78,4 @@ def _tell(session: Session, document: dict[str, Any], out: Path) -> None:
         session.remark(place)
     for what, count in document["read"]["problems"].items():
         session.remark(f"{what}: {count:,}")
-    session.say(f"{document['pairs']:,} pairs in {out}")
+    session.say(f"{document['pairs']:,} pairs in {out}; see report.html there.")

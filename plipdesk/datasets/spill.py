@@ -72,6 +72,11 @@ def gather(
             context.check_cancel()
             context.report(read, 0, unit="posts", note=f"reading {source.path.name}")
         post.root = number
+        if post.family == "local" and number:
+            # Two folders may hold files of the same name.
+            own_group = post.group.endswith(f":{post.id}")
+            post.id = f"{number}-{post.id}"
+            post.group = f"{post.platform}:{post.id}" if own_group else post.group
         trouble.seen["posts read"] += 1
         if post.media:
             put(f"{post.platform}:{post.id}", Record(False, post))
