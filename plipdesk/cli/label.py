@@ -66,6 +66,12 @@ def declare(app: typer.Typer) -> None:
         report: Annotated[
             Path | None, typer.Option(metavar="FILE.html", help="Write a report with pictures, one file.")
         ] = None,
+        dicom: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="Of slides that came as DICOM: write DICOM results.")
+        ] = None,
+        with_patient: Annotated[
+            bool, typer.Option("--with-patient", help="DICOM: keep the slide's patient and specimen fields.")
+        ] = False,
         mpp: Annotated[float | None, typer.Option(help="Level-0 µm per pixel, where the file does not say.")] = None,
         recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders inside folders.")] = False,
     ) -> int:
@@ -73,7 +79,14 @@ def declare(app: typer.Typer) -> None:
         from plipdesk.labelling.shelf import find_label_set
 
         chosen, way = find_label_set(labels, session.workspace)
-        places = {"geojson": geojson, "csv": csv, "patches_csv": patches_csv, "heatmap": heatmap, "report": report}
+        places = {
+            "geojson": geojson,
+            "csv": csv,
+            "patches_csv": patches_csv,
+            "heatmap": heatmap,
+            "report": report,
+            "dicom": dicom,
+        }
         out: dict[str, Json] = {name: str(absolute(path)) for name, path in places.items() if path is not None}
         params: dict[str, Json] = {
             "labels": chosen.model_dump(mode="json"),
@@ -83,7 +96,7 @@ def declare(app: typer.Typer) -> None:
                 "smooth": smooth, "threshold": threshold, "way": way, "seed": seed,
                 "patch_mpp_um": numbers(patch_mpp, "--patch-mpp"),
             },
-            "out": out | {"tiles": tiles, "smooth_maps": interpolate},
+            "out": out | {"tiles": tiles, "smooth_maps": interpolate, "with_patient": with_patient},
         }  # fmt: skip
         with session.engine():  # one engine for both jobs
             asked = numbers(patch_mpp, "--patch-mpp")

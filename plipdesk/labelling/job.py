@@ -15,8 +15,10 @@ from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.vocabulary import load_vocabulary
+from plipdesk.exchange.errors import ExchangeProblem
 from plipdesk.index.vectors import VectorFile, widened
 from plipdesk.labelling.background import Background, background_words, calibrate_background, draw_patches
+from plipdesk.labelling.dicom_export import write_dicom
 from plipdesk.labelling.exporting import Labelling, Outputs, write_geojson, write_patches, write_table
 from plipdesk.labelling.label_sets import LabelSet
 from plipdesk.labelling.labelled import LabelledSlide, Tiled, choose_tilings, label_slide, table_of
@@ -26,6 +28,7 @@ from plipdesk.labelling.map_export import write_maps
 from plipdesk.labelling.prompts import ClassPrompts, encode_classes
 from plipdesk.labelling.reporting import write_labelling_report
 from plipdesk.labelling.settings import LabelSettings
+from plipdesk.slides.errors import SlideProblem
 
 Slides = Sequence[tuple[SlideRow, Sequence[Tiled]]]
 
@@ -71,6 +74,7 @@ def run_label_job(
         labeller, learned = learn(labeller, examples, encoder.fingerprint)
     found: list[LabelledSlide] = []
     maps: list[Path] = []
+    objects: list[Path] = []
     for number, (slide, tilings) in enumerate(slides):
         context.check_cancel()
         context.report(number, len(slides), unit="slides", note=f"labelling {slide.name}")
@@ -78,11 +82,18 @@ def run_label_job(
         found.append(labelled)
         if outputs.heatmap is not None:
             maps += write_maps(outputs.heatmap, labelled, labeller, scores, smooth=outputs.smooth_maps)
+        if outputs.dicom is not None:
+            try:
+                objects += write_dicom(outputs.dicom, labelled, labeller, scores, with_patient=outputs.with_patient)
+            except (ExchangeProblem, SlideProblem) as problem:
+                failed.append({"slide": slide.path, "reason": f"DICOM: {problem}"})
     context.report(len(slides), len(slides), unit="slides", note="writing the results")
     labelling = Labelling(labels, settings, encoder.card.id, encoder.fingerprint, found)
     written = _write(outputs, labelling)
     if outputs.heatmap is not None:
         written["heatmap"] = {"path": str(outputs.heatmap), "count": len(maps), "files": [path.name for path in maps]}
+    if outputs.dicom is not None:
+        written["dicom"] = {"path": str(outputs.dicom), "count": len(objects), "files": [one.name for one in objects]}
     document = document_of(labelling, labeller.prompts, labeller.background)
     if learned["words"]:
         document["notes"].append(learned["words"])

@@ -59,6 +59,11 @@ def label_legend(labelled: LabelledSlide, labels: LabelSet, title: str) -> Legen
     return Legend(title, entries, NOTICE)
 
 
+def file_stem(slide: SlideRow) -> str:
+    """What names of files about a slide begin with; slides of one name do not overwrite each other."""
+    return f"{_plain(Path(slide.name).stem)}_{slide.slide_id[:8]}"
+
+
 def _size(slide: SlideRow) -> tuple[int, int]:
     return slide.width_px, slide.height_px
 
@@ -73,7 +78,7 @@ def write_maps(
         EnvironmentProblem: the folder cannot be written to.
     """
     labels, slide = labeller.labels, labelled.slide
-    stem = f"{_plain(Path(slide.name).stem)}_{slide.slide_id[:8]}"
+    stem = file_stem(slide)
     slide_map = SlideMap.of(labelled)
     pixel_um = slide_map.pixel0_px * _level0_mpp_um(labelled)
     names, colours = names_and_colours(labels)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 import pytest
 import tifffile
@@ -17,6 +18,7 @@ from plipdesk.exchange.notice import NOTICE
 from plipdesk.exchange.qupath import Feature, read_features, square, write_features
 from tests.cli.test_end_to_end import Office
 from tests.drawing import pyramidal_tiff
+from tests.exchange.drawn_dicom import dicom_slide
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +282,22 @@ def test_a_report_shows_pictures_tables_and_how_it_was_made(
     assert text.count("data:image/jpeg") > 2 * (1 + 3)
     for said in (answer["encoder_fingerprint"], "unsure ratio", "the least sure", "fat"):
         assert said in text
+
+
+def test_a_slide_that_came_as_dicom_gets_dicom_results(
+    office: Office, labels: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    slide = dicom_slide(office.folder / "slide.dcm")
+    common = ["--labels", labels, "--encoder", "null", "--dicom", tmp_path / "out"]
+    answer = office("label", slide, *common)
+    assert len(answer["written"]["dicom"]["files"]) == 3
+    files = {path.name.rpartition("_")[2]: path for path in (tmp_path / "out").iterdir()}
+    assert set(files) == {"seg.dcm", "pm.dcm", "ann.dcm"}
+    counts = {row["name"]: row["patches"] for row in answer["slides"][0]["classes"] if row["patches"]}
+    groups = hd.ann.annread(files["ann.dcm"]).get_annotation_groups()
+    assert {group.label: group.number_of_annotations for group in groups} == counts
+    matrix = hd.seg.segread(files["seg.dcm"]).get_total_pixel_matrix(combine_segments=True)
+    assert (matrix > 0).sum() == answer["slides"][0]["patches"]
+    refused = office("label", "other", *common, code=1)
+    assert "did not come as DICOM" in refused["failed"][0]["reason"]
+    assert len(refused["slides"]) == 1
