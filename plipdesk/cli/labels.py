@@ -109,3 +109,81 @@ def export_labels(
         session.answer({"name": found.name, "version": found.version, "path": str(absolute(file))})
     else:
         session.say(f"Written to {absolute(file)}.")
+
+
+@command(app, "bench")
+def bench(
+    session: Session,
+    labels: LabelsArgument,
+    encoder: Annotated[str | None, typer.Option(help="Encoder id; see 'plipdesk models list'.")] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A template with {} in it; repeatable. None: all ways.")
+    ] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Suggest words by what they score on labelled patches.")
+    ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the label set with the suggested words, where they help.")
+    ] = False,
+    in_collection: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only of this collection.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of random patches and of the part kept apart.")] = 0,
+) -> None:
+    """Compare ways of asking: how far they agree, and how right they are on patches that you labelled."""
+    from plipdesk.base.errors import UsageProblem
+    from plipdesk.catalogue.rows import SlideFilter
+    from plipdesk.encoders.loading import find_encoder, load_encoder
+    from plipdesk.labelling.bench import with_suggestions
+    from plipdesk.labelling.bench_run import run_bench
+    from plipdesk.labelling.shelf import find_label_set, keep_label_set
+
+    if any(text.count("{}") != 1 for text in template or ()):
+        raise UsageProblem("A template holds {} exactly once.", remedy='For example: --template "an H&E image of {}".')
+    if save and not suggest:
+        raise UsageProblem("--save keeps what --suggest found.", remedy="Give both.")
+    found, _ = find_label_set(labels, session.workspace)
+    chosen = encoder
+    catalogue = session.catalogue()
+    if catalogue is not None:
+        with catalogue:
+            chosen = chosen or catalogue.settings.get("encoder")
+    loaded = load_encoder(find_encoder(chosen, session.workspace.models))
+    try:
+        filters = SlideFilter(collections=tuple(in_collection or ()))
+        document, suggestions = run_bench(
+            session.workspace, loaded, found, templates=template or (), suggest=suggest, filters=filters, seed=seed
+        )
+    finally:
+        loaded.close()
+    if save and suggestions is not None and suggestions.helps:
+        kept = keep_label_set(with_suggestions(found, suggestions), session.workspace)
+        document["saved"] = {"name": kept.name, "version": kept.version}
+    if session.as_json:
+        session.answer(document)
+    else:
+        _tell_bench(session, document)
+
+
+def _tell_bench(session: Session, document: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    names = [one["name"] for one in document["variants"]]
+    table = Table("prompts", "macro F1", "accuracy", *(f"agrees with {name}" for name in names))
+    for one, row in zip(document["variants"], document["agreement"], strict=True):
+        scores = ["" if one[key] is None else f"{one[key]:.3f}" for key in ("macro_f1", "accuracy")]
+        table.add_row(one["name"], *scores, *(f"{100 * share:.0f} %" for share in row))
+    session.table().print(table)
+    session.remark(
+        f"Agreement on {document['patches']} random patches; F1 on {document['examples']} labelled ones of "
+        f"{document['cases']} cases."
+    )
+    if "suggestions" in document:
+        found = document["suggestions"]
+        for one in found["suggestions"]:
+            words = ", ".join(one["words"])
+            session.say(f"{one['class_name']}: {words} (F1 {one['f1_before']:.2f} → {one['f1_after']:.2f})")
+        session.say(
+            f"Macro F1 on {found['tested_on']} patches kept apart: {found['macro_f1_before']:.3f} before, "
+            f"{found['macro_f1_after']:.3f} with these words."
+        )
+    if "saved" in document:
+        session.say(f"Kept as {document['saved']['name']}, version {document['saved']['version']}.")

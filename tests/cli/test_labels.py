@@ -301,3 +301,28 @@ def test_a_slide_that_came_as_dicom_gets_dicom_results(
     refused = office("label", "other", *common, code=1)
     assert "did not come as DICOM" in refused["failed"][0]["reason"]
     assert len(refused["slides"]) == 1
+
+
+def test_the_bench_compares_ways_of_asking_and_suggests_words(
+    office: Office, labels: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    ways = office("labels", "bench", "kather", "--encoder", "null")
+    assert [one["name"] for one in ways["variants"]] == ["figure", "code", "encoder"]
+    assert all(row[place] == 1 for place, row in enumerate(ways["agreement"]))
+    assert (ways["patches"] > 100, ways["examples"], ways["variants"][0]["macro_f1"]) == (True, 0, None)
+    areas = [
+        Feature(square(280 + 200 * number, 180, 190), classes=(name,), metadata={"slide_id": slide["slide_id"]})
+        for slide in found["slides"]
+        for number, name in enumerate(("fat", "nerve"))
+    ]
+    write_features(tmp_path / "areas.geojson", areas)
+    office("annotations", "import", tmp_path / "areas.geojson")
+    common = ["labels", "bench", labels, "--encoder", "null", "--template", "{}", "--template", "a {}"]
+    answer = office(*common, "--suggest", "--save")
+    assert [one["name"] for one in answer["variants"]] == ["only “{}”", "only “a {}”", "all templates"]
+    assert answer["examples"] >= 20
+    assert 0 <= answer["variants"][0]["macro_f1"] <= 1
+    assert answer["suggestions"]["tested_on"] > 0
+    assert ("saved" in answer) == answer["suggestions"]["helps"]
+    assert office("labels", "bench", labels, "--template", "no place", code=2)["error"]["kind"] == "usage"
+    assert office("labels", "bench", labels, "--save", code=2)["error"]["kind"] == "usage"
