@@ -33,6 +33,8 @@ def fill_menus(window: MainWindow) -> None:
     _add(window, edit, _tr("&Paste a picture to search with"), "Ctrl+V", window.examples.with_clipboard)
     _add(window, edit, _tr("Search &again"), "F5", window.search.search)
     _add(window, edit, _tr("&Clear"), "Ctrl+L", window.clear_search)
+    encoder = bar.addMenu(_tr("&Encoder"))
+    _add(window, encoder, _tr("&Manage encoders…"), "Ctrl+E", window.manage_encoders)
     view = bar.addMenu(_tr("&View"))
     for dock, key in ((window.library_dock, "F9"), (window.jobs_dock, "F10")):
         toggle = dock.toggleViewAction()

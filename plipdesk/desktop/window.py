@@ -38,6 +38,8 @@ from plipdesk.desktop.jobs.panel import JobPanel
 from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.library.panel import LibraryPanel
 from plipdesk.desktop.link import Link
+from plipdesk.desktop.models.controller import ModelsController
+from plipdesk.desktop.models.manager import ModelManager
 from plipdesk.desktop.notices import NoticeBar
 from plipdesk.desktop.pictures import PictureStore
 from plipdesk.desktop.search.bar import SearchBar
@@ -75,6 +77,8 @@ class MainWindow(QMainWindow):
         self.jobs = JobsController(link, self)
         self.library = LibraryController(link, self.jobs, self)
         self.search = SearchController(link, self)
+        self.models = ModelsController(link, self.jobs, self)
+        self.manager: ModelManager | None = None
         self.adding = Adding(self.jobs, self.library, self)
         self.closing = Closing(link, self.jobs, self)
         self.notices = NoticeBar(theme)
@@ -351,6 +355,16 @@ class MainWindow(QMainWindow):
     def _find_similar(self, slide: SlideToShow, box: Rect) -> None:
         part = RegionPart(slide.slide_id or slide.path, (box.x, box.y, box.width, box.height))
         self.search.ask(self.search.draft.like(part, slide.name))
+
+    # --- encoders ---
+
+    def manage_encoders(self) -> None:
+        """Encoder > Manage."""
+        if self.manager is None:
+            self.manager = ModelManager(self.models, self.library, self.search, self.store, self.theme, self)
+        self.manager.show()
+        self.manager.raise_()
+        self.manager.activateWindow()
 
     # --- the viewer ---
 

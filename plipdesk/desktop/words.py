@@ -31,7 +31,14 @@ def hits(number: int) -> str:
 
 def unit(name: str) -> str:
     """The unit in which a job counts."""
-    known = {"patches": _tr("patches"), "slides": _tr("slides"), "files": _tr("files"), "images": _tr("images")}
+    known = {
+        "patches": _tr("patches"),
+        "slides": _tr("slides"),
+        "files": _tr("files"),
+        "images": _tr("images"),
+        "steps": _tr("steps"),
+        "MB": _tr("MB"),
+    }
     return known.get(name, name)
 
 

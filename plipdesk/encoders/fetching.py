@@ -44,7 +44,7 @@ _QUIET = {
 def licence_in_words(model: KnownModel) -> str:
     """What a person is shown before a download, and accepts."""
     if model.licence == "not stated":
-        named = "The authors state no licence."
+        named = "The authors state no licence for the weights."
     elif " " in model.licence:
         named = "The licence is the one on the model's page at the hub."
     else:

@@ -17,6 +17,7 @@ from plipdesk.base.paths import Workspace
 from plipdesk.base.progress import Json
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow, JobRow, SlideFilter
+from plipdesk.encoders.fetching import licence_in_words
 from plipdesk.encoders.known import KnownModel, known_models
 from plipdesk.encoders.loading import EMBEDDED_ID, InstalledEncoder, list_encoders
 from plipdesk.encoders.null import NULL_ID
@@ -212,7 +213,7 @@ def _known(model: KnownModel) -> m.ModelEntry:
         installed=False,
         embedded=False,
         licence=model.licence,
-        card=model.model_dump(mode="json"),
+        card=model.model_dump(mode="json") | {"licence_text": licence_in_words(model)},
         obstacle=model.obstacle,
         model_bytes=model.download_bytes or 0,
     )

@@ -35,9 +35,9 @@ class JobsController(QObject):
         """List the jobs anew."""
         self._link.ask(m.ListJobs(), self._on_list)
 
-    def submit(self, kind: str, params: dict[str, Json]) -> None:
-        """Queue a job."""
-        self._link.ask(m.SubmitJob(kind, params), self._on_reply)
+    def submit(self, kind: str, params: dict[str, Json], *, priority: int = 0) -> None:
+        """Queue a job; one of higher priority goes first."""
+        self._link.ask(m.SubmitJob(kind, params, priority), self._on_reply)
 
     def control(self, job_id: int, action: Action) -> None:
         """Order a job to pause, resume, stop or try its failed items again."""

@@ -19,6 +19,7 @@ from plipdesk.catalogue.rows import JobItemRow
 from plipdesk.desktop import words
 from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.state.jobs import Action, JobView, job_paths, reason_text, short_name
+from plipdesk.desktop.state.models import MODEL_KINDS, target_of
 from plipdesk.desktop.theme import Theme
 
 JOB_ROLE = Qt.ItemDataRole.UserRole
@@ -160,6 +161,14 @@ class JobPanel(QWidget):
 
     def _title(self, view: JobView) -> str:
         paths = job_paths(view.job)
+        if view.job.kind in MODEL_KINDS:
+            name = short_name(target_of(view.job))
+            titles = {
+                "import-model": self.tr("Import the encoder {name}"),
+                "download-model": self.tr("Download {name}"),
+                "export-model": self.tr("Export {name}"),
+            }
+            return titles[view.job.kind].format(name=name)
         if view.job.kind != "index":
             return view.job.kind
         first = short_name(paths[0]) if paths else ""

@@ -91,6 +91,9 @@ class LibraryController(QObject):
         if isinstance(event, m.SlidesChanged):
             self._stale.update(event.slide_ids)
             self._soon()
+        elif isinstance(event, m.ModelsChanged):
+            self._link.ask(m.ListEncoders(), self._on_encoders)
+            self._load_collections()
 
     def _soon(self) -> None:
         if not self._refresh.isActive():

@@ -1,0 +1,58 @@
+"""Shows the licence of a known model; nothing is downloaded before it is accepted."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
+
+from plipdesk.engine.messages import ModelEntry
+
+
+class LicenceDialog(QDialog):
+    """One page: what is fetched, from where, and on which terms."""
+
+    def __init__(self, entry: ModelEntry, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.entry = entry
+        self.setWindowTitle(self.tr("Download {name}").format(name=entry.name))
+        column = QVBoxLayout(self)
+        column.setSpacing(12)
+        self.text = QLabel("\n\n".join(self._paragraphs()))
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        column.addWidget(self.text)
+        self.accepted_box = QCheckBox(self.tr("I have read this and accept it"))
+        column.addWidget(self.accepted_box)
+        buttons = QDialogButtonBox()
+        self.download = buttons.addButton(self.tr("Download"), QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons.addButton(self.tr("Not now"), QDialogButtonBox.ButtonRole.RejectRole)
+        self.download.setEnabled(False)
+        self.accepted_box.toggled.connect(self.download.setEnabled)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column.addWidget(buttons)
+        width = self.fontMetrics().averageCharWidth() * 72
+        self.setMinimumWidth(width)
+        self.resize(width, column.heightForWidth(width))
+        self.accepted_box.setFocus()
+
+    def _paragraphs(self) -> list[str]:
+        card = self.entry.card
+        lines = [str(card.get("licence_text", self.entry.licence))]
+        if card.get("paper"):
+            lines.append(self.tr("Publication: {paper}.").format(paper=card["paper"]))
+        if card.get("gated"):
+            lines.append(
+                self.tr(
+                    "A token of your account at the hub is needed. Keep it once with the command “plipdesk models token"
+                    " set”; it lies in this computer's keyring."
+                )
+            )
+        lines.append(
+            self.tr(
+                "This is the only time plipdesk uses the network: the model's files are fetched from its page at the"
+                " hub (or the mirror that HF_ENDPOINT names). Nothing of your slides or searches is sent."
+            )
+        )
+        return lines
