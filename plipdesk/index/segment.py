@@ -49,8 +49,9 @@ class IndexSettings:
     """The tail is folded into a graph once it is this long."""
     breadth: int = 400
     """Rows asked of each graph (hnswlib's ef)."""
-    candidates: int = 200
-    """The best of them, by projected vectors, that are re-ranked exactly."""
+    candidates: int = 400
+    """The best of them, by projected vectors, that are re-ranked exactly: at a million rows recall by words is 0.981
+    with 200 and 0.995 with 400, for less than half a millisecond more."""
     sample_rows: int = 20_000
     """Vectors that a projection is fitted to."""
     step_rows: int = 32
