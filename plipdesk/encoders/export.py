@@ -19,6 +19,7 @@ from plipdesk.base.files import atomic_write, sha256_of
 from plipdesk.base.ids import settings_id
 from plipdesk.base.paths import cache_folder
 from plipdesk.encoders import clip_graph
+from plipdesk.encoders.bert_graph import bert_graph
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.graph import OPSET, Weights
 from plipdesk.encoders.weights import TensorFile, float32_bytes, load_weights, verified_file
@@ -102,7 +103,8 @@ def _export(card: EncoderCard, weights: Path, tower: Tower) -> onnx.ModelProto:
                 f"The text tower of {card.name} cannot be written for ONNX Runtime.", remedy="Choose the torch runtime."
             )
         with TensorFile(weights) as tensors:
-            model = clip_graph.text_graph(card, Weights(tensors))
+            write = bert_graph if "bert" in card.architecture["text_cfg"] else clip_graph.text_graph
+            model = write(card, Weights(tensors))
     elif clip_graph.handles_image(card.architecture):
         with TensorFile(weights) as tensors:
             model = clip_graph.image_graph(card, Weights(tensors))
@@ -118,11 +120,13 @@ def _recorded(card: EncoderCard, weights: Path) -> onnx.ModelProto:
     from plipdesk.encoders.architecture import build_model
     from plipdesk.encoders.modules import image_tower
     from plipdesk.encoders.trunk_graph import UnknownOperation, trunk_graph
+    from plipdesk.encoders.vit_graph import vit_graph
 
     model: Any = build_model(card.architecture).eval()
     load_weights(model, weights)
-    with contextlib.suppress(UnknownOperation):
-        return trunk_graph(card, model.visual)
+    for write in (vit_graph, trunk_graph):
+        with contextlib.suppress(UnknownOperation):
+            return write(card, model.visual)
     with warnings.catch_warnings():
         # torch's exporter warns about its own internals.
         warnings.simplefilter("ignore")

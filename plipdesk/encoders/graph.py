@@ -111,8 +111,10 @@ class Block:
     heads: int
     mlp_width: int
     activation: str
-    """``quick-gelu`` or ``gelu``."""
+    """``quick-gelu``, ``gelu``, ``gelu-tanh`` or ``swiglu`` (whose ``mlp_width`` counts both halves)."""
     causal: bool
+    epsilon: float = 1e-5
+    """Of the layer normalisations."""
 
 
 def linear(graph: Graph, rows: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> str:
@@ -123,10 +125,10 @@ def linear(graph: Graph, rows: str, weight: NDArray[np.float32], bias: NDArray[n
     return graph.one("Gemm", *inputs, transB=1)
 
 
-def layer_norm(graph: Graph, rows: str, weights: Weights, name: str, width: int) -> str:
+def layer_norm(graph: Graph, rows: str, weights: Weights, name: str, width: int, epsilon: float = 1e-5) -> str:
     """Layer normalisation over the last axis with the weights called ``name``."""
     gamma, beta = weights.take(f"{name}.weight", width), weights.take(f"{name}.bias", width)
-    return graph.one("LayerNormalization", rows, graph.constant(gamma), graph.constant(beta), axis=-1, epsilon=1e-5)
+    return graph.one("LayerNormalization", rows, graph.constant(gamma), graph.constant(beta), axis=-1, epsilon=epsilon)
 
 
 def transformer(
@@ -165,10 +167,19 @@ def _attention(
     return graph.one("MultiHeadAttention", *inputs, domain=_FUSED, num_heads=block.heads, **options)
 
 
+def every_token(
+    graph: Graph, rows: str, weights: Weights, prefix: str, layers: int, block: Block, *, tokens: str
+) -> str:
+    """As :func:`transformer`, but all tokens leave the last block: rows (n * tokens, width)."""
+    for layer in range(layers):
+        rows = _block(graph, rows, weights, f"{prefix}.resblocks.{layer}", block, tokens)
+    return rows
+
+
 def _block(graph: Graph, rows: str, weights: Weights, name: str, block: Block, tokens: str) -> str:
     width = block.width
     weight, bias = _projection(weights, name, width)
-    normal = layer_norm(graph, rows, weights, f"{name}.ln_1", width)
+    normal = layer_norm(graph, rows, weights, f"{name}.ln_1", width, block.epsilon)
     query, key, value = (
         graph.one("Reshape", linear(graph, normal, part, part_bias), tokens)
         for part, part_bias in zip(np.split(weight, 3), np.split(bias, 3), strict=True)
@@ -190,7 +201,7 @@ def _last_block(
 ) -> str:
     width = block.width
     weight, bias = _projection(weights, name, width)
-    normal = layer_norm(graph, rows, weights, f"{name}.ln_1", width)
+    normal = layer_norm(graph, rows, weights, f"{name}.ln_1", width, block.epsilon)
     (query_weight, key_weight, value_weight), (query_bias, key_bias, value_bias) = (
         np.split(weight, 3),
         np.split(bias, 3),
@@ -221,21 +232,32 @@ def _after_attention(graph: Graph, rows: str, mixed: str, weights: Weights, name
         _scaled(weights, f"{name}.ls_1.gamma", weights.take(f"{name}.attn.out_proj.bias", width)),
     )
     rows = graph.one("Add", rows, out)
-    hidden = layer_norm(graph, rows, weights, f"{name}.ln_2", width)
+    hidden = layer_norm(graph, rows, weights, f"{name}.ln_2", width, block.epsilon)
     hidden = linear(
         graph, hidden, weights.take(f"{name}.mlp.c_fc.weight", mlp, width), weights.take(f"{name}.mlp.c_fc.bias", mlp)
     )
-    if block.activation == "quick-gelu":
-        hidden = graph.one("QuickGelu", hidden, domain=_FUSED, alpha=1.702)
-    else:
-        hidden = graph.one("Gelu", hidden, domain=_FUSED)
+    hidden, kept = activated(graph, hidden, block.activation), mlp
+    if block.activation == "swiglu":
+        kept = mlp // 2
     out = linear(
         graph,
         hidden,
-        _scaled(weights, f"{name}.ls_2.gamma", weights.take(f"{name}.mlp.c_proj.weight", width, mlp)),
+        _scaled(weights, f"{name}.ls_2.gamma", weights.take(f"{name}.mlp.c_proj.weight", width, kept)),
         _scaled(weights, f"{name}.ls_2.gamma", weights.take(f"{name}.mlp.c_proj.bias", width)),
     )
     return graph.one("Add", rows, out)
+
+
+def activated(graph: Graph, hidden: str, activation: str) -> str:
+    """``hidden`` after the activation called as in :class:`Block`."""
+    if activation == "quick-gelu":
+        return graph.one("QuickGelu", hidden, domain=_FUSED, alpha=1.702)
+    if activation == "gelu-tanh":
+        return graph.one("FastGelu", hidden, domain=_FUSED)
+    if activation == "swiglu":
+        gate, value = graph.node("Split", hidden, outputs=2, axis=-1, num_outputs=2)
+        return graph.one("Mul", graph.one("QuickGelu", gate, domain=_FUSED, alpha=1.0), value)
+    return graph.one("Gelu", hidden, domain=_FUSED)
 
 
 def _scaled(weights: Weights, gamma: str, value: NDArray[np.float32]) -> NDArray[np.float32]:

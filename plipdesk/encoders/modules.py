@@ -40,10 +40,22 @@ def image_tower(model: Any, card: EncoderCard) -> torch.nn.Module:
 def text_tower(model: Any) -> torch.nn.Module:
     """A module from token ids int64 (n, length) and the places ``ends`` int64 (n) to pool at to embeddings (n, dim).
 
-    Unlike open_clip's own, it takes a causal tower's tokens in any length that reaches the last end of text.
+    Unlike open_clip's own, it takes a causal tower's tokens in any length that reaches the last end of text. BERT knows
+    by its filling where a text ends, so it needs no ``ends``.
     """
     import torch
     from torch.nn import functional
+
+    class BertTower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.text = model.text
+
+        def forward(self, ids: torch.Tensor, _ends: torch.Tensor) -> torch.Tensor:
+            return functional.normalize(self.text(ids).float(), dim=-1)
+
+    if getattr(getattr(model, "text", None), "is_bert", False):
+        return BertTower().eval().requires_grad_(False)
 
     class TextTower(torch.nn.Module):
         attn_mask: torch.Tensor | None

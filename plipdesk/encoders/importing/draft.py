@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,3 +87,9 @@ def layers(section: Mapping[str, Any], key: str, default: int) -> int:
 def words_known(section: Mapping[str, Any], key: str, default: int) -> int:
     """A size of a vocabulary; see :func:`whole`."""
     return whole(section, key, default, most=_MOST_WORDS)
+
+
+def ratio(inner: int, width: int) -> float:
+    """``inner`` as a multiple of ``width``, such that multiplying and cutting off the fraction gives it back."""
+    found = inner / width
+    return found if int(width * found) == inner else math.nextafter(found, math.inf)

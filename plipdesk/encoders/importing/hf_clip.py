@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.encoders.importing.documents import read_document, section
-from plipdesk.encoders.importing.draft import Draft, layers, whole, words_known
+from plipdesk.encoders.importing.draft import Draft, layers, ratio, whole, words_known
 from plipdesk.encoders.importing.pictures import from_hugging_face
 from plipdesk.encoders.importing.tokens import clip_words
 
@@ -98,7 +98,7 @@ def _architecture(text: dict[str, Any], vision: dict[str, Any], dim: int, path: 
             "width": width,
             "layers": layers(vision, "num_hidden_layers", 12),
             "head_width": _share(width, heads, path),
-            "mlp_ratio": whole(vision, "intermediate_size", None) / width,
+            "mlp_ratio": ratio(whole(vision, "intermediate_size", None), width),
             **_details(vision),
         },
         "text_cfg": {
@@ -107,7 +107,7 @@ def _architecture(text: dict[str, Any], vision: dict[str, Any], dim: int, path: 
             "width": whole(text, "hidden_size", None),
             "heads": whole(text, "num_attention_heads", None),
             "layers": layers(text, "num_hidden_layers", 12),
-            "mlp_ratio": whole(text, "intermediate_size", None) / whole(text, "hidden_size", None),
+            "mlp_ratio": ratio(whole(text, "intermediate_size", None), whole(text, "hidden_size", None)),
             **_details(text),
         },
     }
