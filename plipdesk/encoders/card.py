@@ -92,7 +92,7 @@ class EncoderCard(_Strict):
     """Length of the shortest edge before the crop; None: ``input_px``. Patches are never resized."""
     tokenizer: TokenizerCard
     context_length: Annotated[int, Field(ge=0, le=512)]
-    logit_scale: Annotated[float, Field(gt=0, le=100)]
+    logit_scale: Annotated[float, Field(gt=0, le=1000)]
     prompt_templates: tuple[str, ...]
     """Each holds one ``{}``; the mean of the normalised embeddings, normalised again, stands for a term."""
     languages: tuple[str, ...]
@@ -103,6 +103,9 @@ class EncoderCard(_Strict):
     credit: str
     scores: dict[str, float]
     notes: tuple[str, ...]
+    logit_bias: float | None = None
+    """Of a model trained with a sigmoid (SigLIP): a picture and a text belong together with the probability
+    sigmoid(logit_scale * cosine + logit_bias). None: trained with a softmax over all texts."""
     provenance: Provenance | None = None
     """Of an imported model; it changes nothing of what the embeddings mean."""
 

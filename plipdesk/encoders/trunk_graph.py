@@ -156,6 +156,28 @@ def _max_pool(graph: Graph, value: str, kernel: list[int], stride: list[int], pa
     return graph.one("MaxPool", value, kernel_shape=kernel, strides=stride, pads=(padding or [0, 0]) * 2)
 
 
+def _average_pool(
+    graph: Graph,
+    value: str,
+    kernel: list[int],
+    stride: list[int] | None = None,
+    padding: list[int] | None = None,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    *_: Any,
+) -> str:
+    if ceil_mode:
+        raise UnknownOperation("avg_pool2d rounded up")
+    return graph.one(
+        "AveragePool",
+        value,
+        kernel_shape=kernel,
+        strides=stride or kernel,
+        pads=(padding or [0, 0]) * 2,
+        count_include_pad=int(count_include_pad),
+    )
+
+
 def _flatten(graph: Graph, value: str, start: int = 0, end: int = -1) -> str:
     if (start, end) != (1, -1):
         raise UnknownOperation(f"flatten from {start} to {end}")
@@ -195,6 +217,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "pad": _pad,
     "mean": _mean,
     "adaptive_avg_pool2d": _adaptive_average,
+    "avg_pool2d": _average_pool,
     "max_pool2d": _max_pool,
     "flatten": _flatten,
     "cat": _cat,

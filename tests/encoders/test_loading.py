@@ -60,7 +60,7 @@ def test_find(models: Path, embedded: None, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", sorted(name for name, field in EncoderCard.model_fields.items() if name not in ("resize_px", "provenance"))
+    "field", sorted(name for name, field in EncoderCard.model_fields.items() if field.is_required())
 )
 def test_a_missing_field_refuses_to_load(lite: Path, field: str) -> None:
     document = card_document(lite, SMALL_LITE)

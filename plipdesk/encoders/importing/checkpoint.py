@@ -55,8 +55,12 @@ def check_room(files: list[Path], models_folder: Path) -> None:
         )
 
 
-def read_weights(files: list[Path], scratch: Path, context: JobContext) -> dict[str, torch.Tensor]:
-    """The tensors of ``files`` by name; ``scratch`` is a folder for what is needed on the way.
+def read_weights(
+    files: list[Path], scratch: Path, context: JobContext
+) -> tuple[dict[str, torch.Tensor], bool]:  # fmt: skip
+    """The tensors of ``files`` by name, and whether they were in a TorchScript archive.
+
+    ``scratch`` is a folder for what is needed on the way.
 
     Raises:
         EncoderProblem: a file is damaged, lies about its sizes, or is more than weights.
@@ -66,19 +70,20 @@ def read_weights(files: list[Path], scratch: Path, context: JobContext) -> dict[
     from safetensors.torch import load_file
 
     tensors: dict[str, torch.Tensor] = {}
+    scripted = False
     for number, path in enumerate(files):
         context.check_cancel()
         readable = path
         if not is_safetensors(path):
             readable = scratch / f"unpickled-{number}.safetensors"
-            _unpickled(path, readable, context)
+            scripted = _unpickled(path, readable, context)
         try:
             tensors.update(load_file(readable))
         except (SafetensorError, OSError) as error:
             raise EncoderProblem(
                 f"The weights are incomplete or damaged: {error}.", path=path, remedy=_TWICE
             ) from error
-    return tensors
+    return tensors, scripted
 
 
 def is_safetensors(path: Path) -> bool:
@@ -126,8 +131,11 @@ def shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _unpickled(source: Path, target: Path, context: JobContext) -> None:
-    """Let a child read ``source`` into ``target``; it is ended when it takes too much or too long."""
+def _unpickled(source: Path, target: Path, context: JobContext) -> bool:
+    """Let a child read ``source`` into ``target``; it is ended when it takes too much or too long.
+
+    Returns whether ``source`` is a TorchScript archive.
+    """
     import psutil
 
     size = source.stat().st_size
@@ -138,7 +146,7 @@ def _unpickled(source: Path, target: Path, context: JobContext) -> None:
     child.start()
     theirs.close()
     deadline = time.monotonic() + _LEAST_S + size / _BYTES_PER_S
-    answer: dict[str, str] = {}
+    answer: dict[str, object] = {}
     try:
         watched = psutil.Process(child.pid)
         while not ours.poll(0.1):
@@ -162,7 +170,8 @@ def _unpickled(source: Path, target: Path, context: JobContext) -> None:
         child.close()
         ours.close()
     if "refused" in answer or not answer:
-        raise _refused(source, answer.get("refused", "The process that read it died."))
+        raise _refused(source, str(answer.get("refused", "The process that read it died.")))
+    return bool(answer["scripted"])
 
 
 def _refused(path: Path, reason: str) -> EncoderProblem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from plipdesk.encoders.card import EncoderProblem, TokenizerCard
@@ -56,6 +57,7 @@ class Draft:
     picture: Picture
     words: Words | None
     logit_scale: float = 1.0
+    logit_bias: float | None = None
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     said: dict[str, str] = field(default_factory=dict)
@@ -77,6 +79,21 @@ def whole(section: Mapping[str, Any], key: str, default: int | None, *, most: in
             remedy="Fetch the model's configuration again; it must be a whole number that a model can have.",
         )
     return value
+
+
+def check_numbers(document: object, path: Path, depth: int = 0) -> None:
+    """Refuse a configuration with numbers that no model has, before anything is built by them.
+
+    Raises:
+        EncoderProblem: one of them is beyond reason, or it is nested without end.
+    """
+    if depth > 8:
+        raise EncoderProblem("The model's configuration is nested too deeply.", path=path)
+    if isinstance(document, int | float) and not -1e6 <= document <= _MOST_WORDS:
+        raise EncoderProblem(f"The model's configuration holds the number {document}.", path=path)
+    parts = document.values() if isinstance(document, Mapping) else document if isinstance(document, list) else ()
+    for part in parts:
+        check_numbers(part, path, depth + 1)
 
 
 def layers(section: Mapping[str, Any], key: str, default: int) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plipdesk.base.files import atomic_write, sha256_of
 from plipdesk.base.progress import JobContext, QuietContext
@@ -18,16 +18,13 @@ from plipdesk.encoders.importing.checkpoint import check_room, read_weights
 from plipdesk.encoders.importing.documents import said_in_readme
 from plipdesk.encoders.importing.draft import Draft
 from plipdesk.encoders.importing.fitting import check_fit
-from plipdesk.encoders.importing.hf_clip import read_hf_clip
 from plipdesk.encoders.importing.probe import run_probe
+from plipdesk.encoders.importing.reading import read_draft
 from plipdesk.encoders.importing.report import ImportReport, ProbeReport
 from plipdesk.encoders.importing.source import Source, look_at
 from plipdesk.encoders.importing.staging import commit, staging
 from plipdesk.encoders.loading import EMBEDDED_ID
 from plipdesk.encoders.null import NULL_ID
-
-if TYPE_CHECKING:
-    import torch
 
 _STEPS = 5
 
@@ -112,8 +109,8 @@ def _read(
     _step(context, 2, "Reading the weights")
     scratch = folder / "scratch"
     scratch.mkdir()
-    tensors = read_weights(found.weights, scratch, context)
-    draft = _READERS[found.layout](found, tensors, architecture)
+    tensors, scripted = read_weights(found.weights, scratch, context)
+    draft = read_draft(found, tensors, architecture, scripted=scripted)
     if os.name == "nt" and any(scratch.iterdir()):
         # There a file that is mapped cannot be removed.
         draft = replace(draft, tensors={name: tensor.clone() for name, tensor in draft.tensors.items()})
@@ -153,19 +150,3 @@ def _finished(card: EncoderCard, probe: ProbeReport) -> EncoderCard:
         update={"image_cosine": probe.image_cosine, "text_cosine": probe.text_cosine}
     )
     return card.model_copy(update={"notes": tuple(notes), "provenance": provenance})
-
-
-def _hf_clip(found: Source, tensors: Mapping[str, torch.Tensor], _architecture: str | None) -> Draft:
-    return read_hf_clip(found.folder, tensors)
-
-
-def _not_yet(found: Source, _tensors: Mapping[str, torch.Tensor], _architecture: str | None) -> Draft:
-    raise EncoderProblem("Models of this layout cannot be imported yet.", path=found.folder)
-
-
-_READERS: dict[str, Callable[[Source, Mapping[str, torch.Tensor], str | None], Draft]] = {
-    "hugging-face-clip": _hf_clip,
-    "open-clip": _not_yet,
-    "hugging-face-images": _not_yet,
-    "bare": _not_yet,
-}

@@ -81,3 +81,50 @@ def write_hf_clip(folder: Path, model: Any, *, pickle: bool = False) -> Path:
     write_json(folder / "preprocessor_config.json", PROCESSOR)
     write_clip_tokenizer(folder)
     return folder
+
+
+BERT: dict[str, Any] = {
+    "vocab_size": 0, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 192,
+    "max_position_embeddings": 64,
+}  # fmt: skip
+_BERT_WORDS = ["gland", "##ular", "stroma", "tumor", "cell", "##s", "of", "a", "the", "in", "fat", "µ", "m", "病", "。"]
+
+
+def bert_vocabulary() -> list[str]:
+    """A small vocabulary of BERT's kind: special words, letters, letters inside words, some words."""
+    letters = [chr(code) for code in [*range(33, 127), *range(0xE0, 0xFF), 0x3B1, 0x3B2, 0x440, 0x430]]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    return list(dict.fromkeys([*words, *_BERT_WORDS]))
+
+
+def write_bert_tokenizer(folder: Path, *, as_json: bool) -> None:
+    """``vocab.txt``, or the ``tokenizer.json`` that transformers writes."""
+    (folder / "vocab.txt").write_text("\n".join(bert_vocabulary()) + "\n", encoding="utf-8")
+    if as_json:
+        from transformers import BertTokenizer
+
+        BertTokenizer(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+        (folder / "vocab.txt").unlink(missing_ok=True)
+
+
+def write_open_clip(
+    folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor], *, pickle: bool = False,
+    preprocess: dict[str, Any] | None = None,
+) -> Path:  # fmt: skip
+    """A folder as open_clip pushes it to the hub."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "open_clip_config.json", {"model_cfg": config, "preprocess_cfg": preprocess or {}})
+    save_tensors(folder / ("open_clip_pytorch_model.bin" if pickle else "open_clip_model.safetensors"), tensors)
+    return folder
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    """``tensors`` as a pickle or as safetensors, by the name's ending."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".safetensors":
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, path)
+    else:
+        torch.save(tensors, path)
+    return path
