@@ -39,9 +39,12 @@ def declare(app: typer.Typer) -> None:
         from plipdesk.slides.thumbnails import decode_picture
 
         loaded = load_encoder(find_encoder(encoder, session.workspace.models), runtime=runtime, precision=precision)
+        notes: list[str] = []
         try:
             if text:
                 vectors = loaded.encode_texts(text)
+                cut = [f"“{words[:40]}…”" for words in text if loaded.truncated(words)]
+                notes += [f"{words} is more than the encoder can read; its end was left out." for words in cut]
             else:
                 batches = []
                 for first in range(0, len(pictures), PICTURES_AT_ONCE):
@@ -52,11 +55,13 @@ def declare(app: typer.Typer) -> None:
                 np.save(stream, vectors)
             document = {
                 "out": str(absolute(out)), "shape": list(vectors.shape), "encoder": loaded.card.id,
-                "fingerprint": loaded.fingerprint, "runtime": loaded.runtime,
+                "fingerprint": loaded.fingerprint, "runtime": loaded.runtime, "notes": notes,
             }  # fmt: skip
         finally:
             loaded.close()
         if session.as_json:
             session.answer(document)
         else:
+            for note in notes:
+                session.remark(note)
             session.say(f"{vectors.shape[0]} embeddings of {vectors.shape[1]} numbers in {document['out']}")

@@ -70,7 +70,9 @@ def test_all_searches_by_an_imported_model(office: Office, imported: dict[str, A
         assert np.linalg.norm(np.load(out), axis=1) == pytest.approx(1, abs=1e-5)
     assert office("search", "text", "gland", "--encoder", "plip")["hits"]
     long = office("search", "text", "word " * 100, "--encoder", "plip")
-    assert any("long" in note for note in long["notes"])
+    assert any("left out" in note for note in long["notes"])
+    embedded = office("embed", "--out", tmp_path / "long.npy", "--encoder", "plip", "--text", "word " * 100)
+    assert ["left out" in note for note in embedded["notes"]] == [True]
     for arguments in (("search", "text", "gland"), ("embed", "--out", tmp_path / "x.npy", "--text", "gland")):
         error = office(*arguments, "--encoder", "uni", code=3)["error"]
         assert "only sees pictures" in error["message"]

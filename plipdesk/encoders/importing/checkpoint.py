@@ -41,9 +41,10 @@ def check_room(files: list[Path], models_folder: Path) -> None:
     total = sum(path.stat().st_size for path in files)
     if total > _MOST_FILE_BYTES:
         raise EncoderProblem("The weights are larger than any model that can be used here.", path=files[0])
-    if 2 * total + _ROOM_BYTES > psutil.virtual_memory().available:
+    # The tensors, the model built of them and its graph, beside torch and ONNX Runtime themselves.
+    if 3 * total + _ROOM_BYTES > psutil.virtual_memory().available:
         raise EncoderProblem(
-            f"The weights take {total / 1e9:.1f} GB, and converting them about twice that: more memory than is free.",
+            f"The weights take {total / 1e9:.1f} GB, and importing them three times that: more memory than is free.",
             path=files[0],
             remedy="Close other programs, or import the model on a larger machine and carry it over.",
         )

@@ -79,21 +79,18 @@ def test_a_folder_of_timm_s_hub_tells_more(tmp_path: Path) -> None:
     check(report, model)
 
 
-@pytest.mark.parametrize("prefix", ["", "module.backbone."])
-def test_densenet_as_mudipath(tmp_path: Path, prefix: str) -> None:
+def test_densenet_as_mudipath(tmp_path: Path) -> None:
+    """Inside a training script's names, which are those from before torchvision 0.3; it also did not count batches."""
     from torchvision.models import densenet121
     from torchvision.transforms import v2
 
     model = shaken(densenet121(num_classes=7))
-    tensors = {prefix + name: tensor for name, tensor in model.state_dict().items()}
-    if prefix:
-        # As files from before torchvision 0.3 are named, which also did not count batches.
-        tensors = {
-            name.replace("norm1", "norm.1").replace("conv2", "conv.2") if "denselayer" in name else name: tensor
-            for name, tensor in tensors.items()
-            if not name.endswith("num_batches_tracked")
-        }
-        tensors["heads.0.weight"] = torch.zeros(3, 1024)
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        old = name.replace("norm1", "norm.1").replace("conv2", "conv.2") if "layer" in name else name
+        if not name.endswith("num_batches_tracked"):
+            tensors["module.backbone." + old] = tensor
+    tensors["heads.0.weight"] = torch.zeros(3, 1024)
     report = import_model(save_tensors(tmp_path / "mudipath.safetensors", tensors), tmp_path / "models")
     model.classifier = torch.nn.Identity()
     check(report, model)
