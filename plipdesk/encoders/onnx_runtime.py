@@ -48,7 +48,8 @@ class OnnxEncoder(RunningEncoder):
         self._lock = threading.Lock()
         self._sessions: dict[Tower, onnxruntime.InferenceSession] = {}
         self._pool: ThreadPoolExecutor | None = None
-        convolutional = "timm_model_name" in card.architecture.get("vision_cfg", {})
+        trunk: str = card.architecture.get("vision_cfg", {}).get("timm_model_name", "vit")
+        convolutional = not trunk.startswith("vit")
         self._chunk = _CHUNK_CONVOLUTION if convolutional else _CHUNK_TRANSFORMER
 
     @property

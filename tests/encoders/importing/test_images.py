@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.encoders.importing import import_model
+from plipdesk.encoders.importing.trunks import told_by_shapes
 from tests.encoders.importing.originals import save_tensors, shaken, write_json
 from tests.encoders.importing.test_hf_clip import encoders
 from tests.encoders.models import lowest_cosine, random_patches
@@ -103,22 +104,33 @@ def test_densenet_as_mudipath(tmp_path: Path) -> None:
 
 
 def test_resnet_of_torchvision(tmp_path: Path) -> None:
-    from torchvision.models import resnet50
+    from torchvision.models import resnet18
 
-    model = shaken(resnet50())
-    report = import_model(save_tensors(tmp_path / "r50.safetensors", model.state_dict()), tmp_path / "models")
+    model = shaken(resnet18())
+    report = import_model(save_tensors(tmp_path / "r18.safetensors", model.state_dict()), tmp_path / "models")
     model.fc = torch.nn.Identity()
-    assert report.card.architecture["vision_cfg"]["timm_model_name"] == "resnet50"
+    assert report.card.architecture["vision_cfg"]["timm_model_name"] == "resnet18"
     check(report, model)
 
 
+@pytest.mark.parametrize("name", ["resnet34", "resnet50", "resnet101", "densenet121", "densenet169", "densenet201"])
+def test_torchvision_s_are_told_by_their_shapes(name: str) -> None:
+    import torchvision
+
+    with torch.device("meta"):
+        tensors = getattr(torchvision.models, name)().state_dict()
+        same = timm.create_model(name, num_classes=1000).state_dict()
+    assert told_by_shapes(tensors, Path()) == (name, {})
+    assert {key: tensor.shape for key, tensor in tensors.items()} == {key: t.shape for key, t in same.items()}
+
+
 def test_what_shapes_do_not_tell_is_asked_for(tmp_path: Path) -> None:
-    model = shaken(timm.create_model("test_efficientnet", num_classes=0))
+    model = shaken(timm.create_model("resnet26", num_classes=0))
     path = save_tensors(tmp_path / "net.safetensors", model.state_dict())
     with pytest.raises(EncoderProblem, match="cannot be told") as caught:
         import_model(path, tmp_path / "models")
     assert "--architecture" in str(caught.value.remedy)
-    report = import_model(path, tmp_path / "models", architecture="test_efficientnet")
+    report = import_model(path, tmp_path / "models", architecture="resnet26")
     check(report, model)
 
 

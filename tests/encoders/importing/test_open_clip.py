@@ -11,9 +11,15 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from PIL import Image
 
+from plipdesk.encoders.bert import BertShape, bert_text
+from plipdesk.encoders.bert_graph import bert_graph
 from plipdesk.encoders.card import EncoderProblem
+from plipdesk.encoders.graph import Weights
 from plipdesk.encoders.importing import import_model, openclip
+from plipdesk.encoders.importing.bert_tower import bert_section
 from plipdesk.encoders.loading import find_encoder
+from plipdesk.encoders.null import null_card
+from plipdesk.encoders.onnx_runtime import open_session
 from tests.encoders.importing.originals import (
     BERT,
     bert_vocabulary,
@@ -110,12 +116,13 @@ def test_open_clip_s_architectures_are_found() -> None:
     assert openclip._config_file("../model_configs/ViT-B-32") is None
 
 
-def biomedclip(folder: Path, *, pooler: str = "cls_last_hidden_state_pooler") -> tuple[Any, Any]:
+def biomedclip(folder: Path) -> tuple[Any, Any]:
     """A tiny BiomedCLIP: timm's ViT, transformers' BERT and open_clip's projection; the model's two halves."""
     from open_clip.hf_model import HFTextEncoder
     from transformers import BertConfig
 
     config = BertConfig(**BERT | {"vocab_size": len(bert_vocabulary())})
+    pooler = "cls_last_hidden_state_pooler"
     text = shaken(HFTextEncoder("none", 32, config=config, pooler_type=pooler, proj_type="mlp", pretrained=False))
     vision = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224}
     small = CLIPTextCfg(context_length=4, vocab_size=8, width=8, heads=1, layers=1)
@@ -131,10 +138,41 @@ def biomedclip(folder: Path, *, pooler: str = "cls_last_hidden_state_pooler") ->
 
 
 @pytest.mark.parametrize("pooler", ["cls_last_hidden_state_pooler", "cls_pooler", "mean_pooler"])
-def test_biomedclip_like_folder(tmp_path: Path, pooler: str) -> None:
+@pytest.mark.parametrize("projection", ["mlp", "linear", None])
+def test_bert_towers_pool_and_project_as_open_clip_s(tmp_path: Path, pooler: str, projection: str | None) -> None:
+    import onnx
+    from open_clip.hf_model import HFTextEncoder
+    from transformers import BertConfig
+
+    config = BertConfig(**BERT | {"vocab_size": 99})
+    dim = 32 if projection else BERT["hidden_size"]
+    theirs = shaken(HFTextEncoder("none", dim, config=config, pooler_type=pooler, proj_type=projection))
+    tensors = {f"text.{name}": tensor for name, tensor in theirs.state_dict().items()}
+    said = {"hf_model_name": "some/bert", "hf_pooler_type": pooler}
+    section = bert_section(said, tmp_path, tmp_path, tensors)
+    ours = bert_text(BertShape.of(section), dim).eval()
+    kept = {
+        name: tensor for name, tensor in theirs.state_dict().items() if pooler == "cls_pooler" or "pooler" not in name
+    }
+    ours.load_state_dict(kept)
+    ids = torch.randint(1, 99, (3, 9), generator=torch.Generator().manual_seed(1))
+    ends = torch.tensor([8, 3, 5])
+    ids[torch.arange(9)[None] > ends[:, None]] = 0
+    with torch.inference_mode():
+        expected = torch.nn.functional.normalize(theirs(ids), dim=-1).numpy()
+        found = torch.nn.functional.normalize(ours(ids), dim=-1).numpy()
+    assert lowest_cosine(found, expected) >= 0.99999
+    card = null_card().model_copy(update={"dim": dim, "architecture": {"text_cfg": {"bert": section}}})
+    graph = bert_graph(card, Weights({name: tensor.numpy() for name, tensor in tensors.items()}))
+    onnx.save(graph, tmp_path / "text.onnx")
+    given = {"ids": ids.numpy(), "ends": ends.numpy()}
+    assert lowest_cosine(open_session(tmp_path / "text.onnx", 1).run(None, given)[0], expected) >= 0.99999
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["vocab.txt", "tokenizer.json"])
+def test_biomedclip_like_folder(tmp_path: Path, as_json: bool) -> None:
     folder = tmp_path / "BiomedCLIP"
-    image, text = biomedclip(folder, pooler=pooler)
-    as_json = pooler == "mean_pooler"
+    image, text = biomedclip(folder)
     write_bert_tokenizer(folder, as_json=as_json)
     report = import_model(folder, tmp_path / "models")
     assert report.card.context_length == 48
