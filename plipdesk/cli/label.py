@@ -23,11 +23,17 @@ def declare(app: typer.Typer) -> None:
     @command(app, "label")
     def label(
         session: Session,
-        paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Slides, folders, or slides by id or name.")],
+        paths: Annotated[
+            list[str] | None, typer.Argument(metavar="PATH…", help="Slides, folders, or slides by id or name.")
+        ] = None,
+        *,
         labels: Annotated[
             str,
             typer.Option(metavar="FILE|NAME", help="A label set; see 'plipdesk labels list'. NAME:WAY its prompts."),
         ],
+        in_collection: Annotated[
+            list[str] | None, typer.Option(metavar="NAME", help="All slides of this collection, too.")
+        ] = None,
         encoder: Annotated[str | None, typer.Option(help="Encoder id; see 'plipdesk models list'.")] = None,
         none_of_these: Annotated[
             bool,
@@ -100,7 +106,8 @@ def declare(app: typer.Typer) -> None:
         }  # fmt: skip
         with session.engine():  # one engine for both jobs
             asked = numbers(patch_mpp, "--patch-mpp")
-            slides, index_failures = _indexed(session, paths, encoder, mpp, recursive, asked)
+            named = [*(paths or ()), *_of_collections(session, in_collection or [])]
+            slides, index_failures = _indexed(session, named, encoder, mpp, recursive, asked)
             document = dict(follow_job(session, "label", params | {"slides": slides}).result)
         document["failed"] = [*index_failures, *document.get("failed", ())]
         if session.as_json:
@@ -110,10 +117,21 @@ def declare(app: typer.Typer) -> None:
         return 1 if document["failed"] else 0
 
 
+def _of_collections(session: Session, names: list[str]) -> list[str]:
+    """Ids of the slides of collections."""
+    catalogue = session.catalogue() if names else None
+    if catalogue is None:
+        return []
+    with catalogue:
+        return [slide.slide_id for slide in catalogue.slides.select(SlideFilter(collections=tuple(names)))]
+
+
 def _indexed(
     session: Session, names: list[str], encoder: str | None, mpp: float | None, recursive: bool, patch_mpp: list[float]
 ) -> tuple[list[str], list[dict[str, Json]]]:
     """Ids of the slides that are named; those that are not indexed with this encoder are indexed first."""
+    if not names:
+        raise UsageProblem("No slide was named.", remedy="Name slides, folders, or a collection that holds some.")
     known, missing = _look_up(session, names, encoder, recursive, patch_mpp)
     failures: list[dict[str, Json]] = []
     if missing:

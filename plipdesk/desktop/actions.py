@@ -36,7 +36,7 @@ def fill_menus(window: MainWindow) -> None:
     encoder = bar.addMenu(_tr("&Encoder"))
     _add(window, encoder, _tr("&Manage encoders…"), "Ctrl+E", window.manage_encoders)
     view = bar.addMenu(_tr("&View"))
-    for dock, key in ((window.library_dock, "F9"), (window.jobs_dock, "F10")):
+    for dock, key in ((window.library_dock, "F9"), (window.jobs_dock, "F10"), (window.labels_dock, "F7")):
         toggle = dock.toggleViewAction()
         toggle.setShortcut(QKeySequence(key))
         view.addAction(toggle)

@@ -35,6 +35,9 @@ from plipdesk.desktop.closing import Closing
 from plipdesk.desktop.dropping import local_paths
 from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.jobs.panel import JobPanel
+from plipdesk.desktop.labelling.controller import LabelController
+from plipdesk.desktop.labelling.joining import LabelJoint
+from plipdesk.desktop.labelling.panel import LabelPanel
 from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.library.panel import LibraryPanel
 from plipdesk.desktop.link import Link
@@ -90,6 +93,9 @@ class MainWindow(QMainWindow):
         self.viewer.hide()
         self.library_panel = LibraryPanel(self.library, self.jobs, self.store, theme)
         self.job_panel = JobPanel(self.jobs, theme)
+        self.labels = LabelController(link, self)
+        self.label_panel = LabelPanel(self.labels, self.jobs, self.store, theme)
+        self.label_joint = LabelJoint(link, self.labels, self.label_panel, self.viewer, self)
         self.status_line = StatusLine()
         self.footer = QLabel("")
         self.footer.setObjectName("muted")
@@ -131,6 +137,10 @@ class MainWindow(QMainWindow):
         )
         self.jobs_dock = self._dock(self.tr("Jobs"), "jobsDock", self.job_panel, Qt.DockWidgetArea.BottomDockWidgetArea)
         self.jobs_dock.hide()
+        self.labels_dock = self._dock(
+            self.tr("Labels"), "labelsDock", self.label_panel, Qt.DockWidgetArea.RightDockWidgetArea
+        )
+        self.labels_dock.hide()
         self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.statusBar().addWidget(self.status_line, 1)
         self.statusBar().setSizeGripEnabled(False)

@@ -214,6 +214,68 @@ class CorrectionList(Message, frozen=True):
     corrections: tuple[CorrectionRow, ...]
 
 
+class ListLabelSets(Message, frozen=True):
+    """Reply: :class:`LabelSetList`."""
+
+
+class LabelSetState(msgspec.Struct, frozen=True):
+    """A label set that can be used by name; ``document`` is the whole of it, each class with its colour."""
+
+    name: str
+    title: str
+    version: int
+    origin: str
+    document: dict[str, Json]
+
+
+class LabelSetList(Message, frozen=True):
+    """The shipped label sets, then those of the workspace."""
+
+    label_sets: tuple[LabelSetState, ...]
+
+
+class KeepLabelSet(Message, frozen=True):
+    """Keep a label set in the workspace, as its next version where it is changed. Reply: LabelSetList."""
+
+    labels: dict[str, Json]
+
+
+class LabelSlide(Message, frozen=True):
+    """Label every patch of a slide with a label set's document. Reply: :class:`SlideLabelled`."""
+
+    slide_id: str
+    labels: dict[str, Json]
+    settings: dict[str, Json] = {}
+    encoder: str | None = None
+
+
+class SlideLabelled(Message, frozen=True):
+    """Labels of the n patches of a slide; arrays are little-endian bytes.
+
+    ``names`` and ``colours``: of the c classes, then of "none of these" (number c) and "unsure" (c + 1). ``x0_px``,
+    ``y0_px``, ``label``, ``best`` (the likeliest, however unsure) and ``corrected`` (−1: nobody said any) are int32
+    (n), ``probability`` float32 (n), ``shares`` float16 (n, c). ``ask_next``: patches to ask a person about.
+    ``table``: as ``plipdesk label --json`` has it.
+    """
+
+    slide_id: str
+    label_set: str
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    encoder: str
+    size0_px: float
+    x0_px: bytes
+    y0_px: bytes
+    label: bytes
+    best: bytes
+    probability: bytes
+    shares: bytes
+    corrected: bytes
+    ask_next: tuple[int, ...]
+    table: dict[str, Json]
+    notes: tuple[str, ...]
+
+
 class GetPatches(Message, frozen=True):
     """Where the patches of a slide lie. Reply: :class:`PatchList`."""
 
@@ -642,7 +704,8 @@ AnyMessage = (
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
     | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
     | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status | GetReader
-    | CorrectPatches | ListCorrections | CorrectionList
+    | CorrectPatches | ListCorrections | CorrectionList | ListLabelSets | LabelSetList | KeepLabelSet | LabelSlide
+    | SlideLabelled
     | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged
     | OpenSlide | SlideOpened | ReadRegion | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased
     | ReportProgress | Orders | BeginItem | LookUpSlide | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint

@@ -65,6 +65,7 @@ class EngineService:
         self._end = end
         self._slide_ids = {slide.slide_id for slide in catalogue.slides.select()}
         drawing = DrawingDesk(catalogue, workspace, events)
+        labelling = LabellingDesk(catalogue, workspace, encoders.get)
         self._models = ModelDesk(
             catalogue,
             workspace,
@@ -88,7 +89,7 @@ class EngineService:
             m.GetStatus: lambda _: self.status(),
             m.LookUpSlide: self._look_up,
             **drawing.quick_answers(),
-            **LabellingDesk(catalogue).quick_answers(),
+            **labelling.quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
             m.Search: lambda asked: m.SearchAnswer(searcher.search(self._models.honoured(asked.query))),
@@ -96,6 +97,7 @@ class EngineService:
             m.ListEncoders: lambda _: self._encoder_list(),
             m.UseEncoder: self._use_encoder,
             **drawing.slow_answers(),
+            **labelling.slow_answers(),
             **self._models.slow_answers(),
         }
         self._worker_answers: dict[type[m.Message], Callable[[Peer, Any], m.Message]] = {

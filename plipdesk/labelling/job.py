@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-from pydantic import ValidationError
-
-from plipdesk.base.errors import NotFound, PlipdeskError, UsageProblem
 from plipdesk.base.paths import Workspace
 from plipdesk.base.progress import JobContext, Json
 from plipdesk.catalogue.catalogue import Catalogue
-from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.encoders.protocol import Encoder
-from plipdesk.encoders.vocabulary import load_vocabulary
 from plipdesk.exchange.errors import ExchangeProblem
-from plipdesk.index.vectors import VectorFile, widened
-from plipdesk.labelling.background import Background, background_words, calibrate_background, draw_patches
+from plipdesk.labelling.background import Background
 from plipdesk.labelling.dicom_export import write_dicom
 from plipdesk.labelling.exporting import Labelling, Outputs, write_geojson, write_patches, write_table
-from plipdesk.labelling.label_sets import LabelSet
-from plipdesk.labelling.labelled import LabelledSlide, Tiled, choose_tilings, label_slide, table_of
-from plipdesk.labelling.labeller import Labeller
+from plipdesk.labelling.label_sets import checked_label_set
+from plipdesk.labelling.labelled import LabelledSlide, label_slide, table_of
 from plipdesk.labelling.learning import gather_examples, learn
 from plipdesk.labelling.map_export import write_maps
-from plipdesk.labelling.prompts import ClassPrompts, encode_classes
+from plipdesk.labelling.prompts import ClassPrompts
 from plipdesk.labelling.reporting import write_labelling_report
+from plipdesk.labelling.session import make_labeller, open_slides
 from plipdesk.labelling.settings import LabelSettings
 from plipdesk.slides.errors import SlideProblem
-
-Slides = Sequence[tuple[SlideRow, Sequence[Tiled]]]
 
 
 def run_label_job(
@@ -55,10 +46,7 @@ def run_label_job(
     """
     settings = LabelSettings.of(params.get("settings") or {})
     outputs = Outputs.of(params.get("out") or {})
-    try:
-        labels = LabelSet.model_validate(params["labels"])
-    except (KeyError, ValidationError) as error:
-        raise UsageProblem("A labelling needs a label set.") from error
+    labels = checked_label_set(params.get("labels") or {})
     if labels.none_of_these and not settings.none_of_these:
         settings = settings.model_copy(update={"none_of_these": True})
     encoder = encoder_called(params.get("encoder"))
@@ -101,57 +89,6 @@ def run_label_job(
         write_labelling_report(outputs.report, labelling, labeller.prompts, learned, document["notes"])
         written["report"] = {"path": str(outputs.report), "count": len(found)}
     return document | {"learned": learned, "failed": failed, "written": written}
-
-
-def open_slides(
-    catalogue: Catalogue, workspace: Workspace, names: Sequence[str], settings: LabelSettings, encoder: Encoder
-) -> tuple[Slides, list[dict[str, Json]]]:
-    """The slides with the vectors to label, and why some cannot be.
-
-    Raises:
-        NotFound: none can.
-    """
-    slides: list[tuple[SlideRow, list[Tiled]]] = []
-    failed: list[dict[str, Json]] = []
-    first: PlipdeskError | None = None
-    for name in dict.fromkeys(names):
-        try:
-            slide = catalogue.slides.resolve(name)
-            rows = catalogue.embeddings.select(encoder.fingerprint, SlideFilter(slide_ids=(slide.slide_id,)))
-            chosen = choose_tilings(rows, settings, encoder.card.mpp_um)
-            slides.append((slide, [Tiled(row, _vectors(workspace, row)) for row in chosen]))
-        except PlipdeskError as error:
-            first = first or error
-            failed.append({"slide": name, "reason": str(error)})
-    if not slides:
-        raise first or NotFound("No slide was named.", remedy="Name slides that are indexed.")
-    return slides, failed
-
-
-def _vectors(workspace: Workspace, row: EmbeddingRow) -> VectorFile:
-    return VectorFile.open(workspace.root / row.file, expect_rows=row.patches, expect_dim=row.dim)
-
-
-def make_labeller(encoder: Encoder, labels: LabelSet, settings: LabelSettings, slides: Slides) -> Labeller:
-    """Everything that labels patches, calibrated on random patches of the slides where it must be."""
-    prompts = encode_classes(encoder, labels, settings.way)
-    background = None
-    if settings.none_of_these or settings.choice == "multi":
-        background = background_of(encoder, labels, prompts, settings, [tiled for _, own in slides for tiled in own])
-    return Labeller(labels, settings, prompts, encoder.card.logit_scale, background)
-
-
-def background_of(
-    encoder: Encoder, labels: LabelSet, prompts: ClassPrompts, settings: LabelSettings, tilings: Sequence[Tiled]
-) -> Background:
-    """What random words reach on random patches of some slides."""
-    rows = draw_patches([tiled.file.rows for tiled in tilings], settings.seed)
-    drawn = [
-        widened(tiled.file.embeddings[numbers]) for tiled, numbers in zip(tilings, rows, strict=True) if len(numbers)
-    ]
-    sample = np.concatenate(drawn) if drawn else np.zeros((1, encoder.card.dim), dtype=np.float32)
-    words = background_words(load_vocabulary(), labels)
-    return calibrate_background(encoder, prompts.vectors, words, sample, templates=labels.way_named(settings.way))
 
 
 def _write(outputs: Outputs, labelling: Labelling) -> dict[str, Json]:

@@ -218,6 +218,19 @@ def parse_label_set(text: str, *, name: str, path: Path | None = None) -> LabelS
         ) from error
 
 
+def checked_label_set(document: Mapping[str, Any]) -> LabelSet:
+    """The label set in a request's document.
+
+    Raises:
+        LabelProblem: it is none; the message says where.
+    """
+    try:
+        return LabelSet.model_validate(document)
+    except ValidationError as error:
+        fault = _fault(error, document)
+        raise LabelProblem(f"The label set is not right: {fault}.", remedy=_REMEDY) from error
+
+
 def _usable_name(name: str) -> str:
     kept = re.sub(r"[^A-Za-z0-9._ -]", "-", name).lstrip("._ -")
     return kept[:80] or "labels"

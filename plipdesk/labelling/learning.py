@@ -15,7 +15,8 @@ from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import AnnotationRow, CorrectionRow, EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.index.vectors import VectorFile, widened
 from plipdesk.labelling.annotations import labels_by_overlap
-from plipdesk.labelling.label_sets import LabelSet
+from plipdesk.labelling.label_sets import NONE_OF_THESE, LabelSet
+from plipdesk.labelling.labelled import LabelledSlide
 from plipdesk.labelling.labeller import Labeller, PatchScores
 from plipdesk.probes import calibration, comparing
 from plipdesk.probes.calibration import fit_calibration
@@ -26,6 +27,8 @@ Float32s = NDArray[np.float32]
 
 MOST_PER_CLASS = 2000
 """Patches of a class that are learned from; drawn areas may hold many more."""
+MOST_CALIBRATED = 4000
+"""Patches that scores are calibrated on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,18 @@ def _thinned(examples: Examples, seed: int) -> Examples:
     )  # fmt: skip
 
 
+def correction_numbers(catalogue: Catalogue, labels: LabelSet, labelled: LabelledSlide) -> NDArray[np.int32]:
+    """For each patch of a labelled slide the number of the class that a person gave it; −1 where nobody did."""
+    found = np.full(len(labelled.x0_px), -1, dtype=np.int32)
+    place = {name: number for number, name in enumerate((*labels.names, NONE_OF_THESE))}
+    own = {(int(x), int(y)): n for n, (x, y) in enumerate(zip(labelled.x0_px, labelled.y0_px, strict=True))}
+    for said in catalogue.corrections.select(labels.name, SlideFilter(slide_ids=(labelled.slide.slide_id,))):
+        patch = own.get((said.x0_px, said.y0_px))
+        if patch is not None and abs(said.size0_px - labelled.size0_px) < 0.01 * labelled.size0_px:
+            found[patch] = place.get(said.class_name, -1)
+    return found
+
+
 def learn(labeller: Labeller, examples: Examples, encoder_fingerprint: str) -> tuple[Labeller, dict[str, Json]]:
     """The labeller, calibrated on ``examples`` or with a probe in place of the prompts; and what was learned, in words.
 
@@ -129,7 +144,12 @@ def learn(labeller: Labeller, examples: Examples, encoder_fingerprint: str) -> t
     scores = labeller.score(examples.vectors)
     logits = scores.similarity * np.float32(labeller.logit_scale)
     seed = labeller.settings.seed
-    fitted = fit_calibration(logits, examples.target, groups=examples.cases, seed=seed)
+    some = np.arange(len(examples))
+    if len(examples) > MOST_CALIBRATED:
+        some = np.sort(np.random.default_rng(seed).choice(len(examples), MOST_CALIBRATED, replace=False))
+    fitted = fit_calibration(
+        logits[some], examples.target[some], groups=[examples.cases[place] for place in some], seed=seed
+    )
     calibrated = dataclasses.replace(labeller, calibration=fitted.calibration)
     told["calibration"] = {
         "temperature": fitted.calibration.temperature,

@@ -11,6 +11,7 @@ from plipdesk.base.errors import NotFound, UsageProblem
 from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import CorrectionRow, SlideFilter
+from plipdesk.encoders.null import NullEncoder
 from plipdesk.engine import messages as m
 from plipdesk.engine.labelling_desk import LabellingDesk
 from tests.catalogue.helpers import slide
@@ -53,7 +54,7 @@ def test_what_says_nothing_is_refused(tmp_path: Path, changes: dict[str, object]
 def test_the_engine_keeps_and_lists_them(tmp_path: Path) -> None:
     with Catalogue.open(Workspace(tmp_path)) as catalogue:
         catalogue.slides.put(slide(1))
-        answers = LabellingDesk(catalogue).quick_answers()
+        answers = LabellingDesk(catalogue, Workspace(tmp_path), lambda _: NullEncoder()).quick_answers()
         assert answers[m.CorrectPatches](m.CorrectPatches(put=(ROW,))) == m.Done()
         found = answers[m.ListCorrections](m.ListCorrections("kather"))
         assert isinstance(found, m.CorrectionList)

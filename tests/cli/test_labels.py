@@ -95,6 +95,12 @@ def test_geojson_tells_which_slide_and_covers_what_the_table_says(office: Office
     assert next(one for one in features if one.class_name == "muscle").class_colour == (17, 34, 51)
 
 
+def test_a_collection_is_labelled_as_one(office: Office, labels: Path, found: dict[str, Any]) -> None:
+    office("collections", "add", "both", *(slide["slide_id"] for slide in found["slides"]))
+    answer = office("label", "--in-collection", "both", "--labels", labels, "--encoder", "null", "--none-of-these")
+    assert answer["together"] == found["together"]
+
+
 def test_tiles_carry_measurements(office: Office, labels: Path, found: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "tiles.geojson"
     answer = office(
@@ -181,6 +187,8 @@ def test_label_sets_are_listed_shown_checked_kept(office: Office, labels: Path, 
         (["other", "--labels", "kather:book"], 3, "labels"),
         (["/no/slide.svs", "--labels", "kather"], 3, "not-found"),
         (["other"], 2, "usage"),
+        (["--labels", "kather"], 2, "usage"),
+        (["--labels", "kather", "--in-collection", "nobody's"], 2, "usage"),
         (["other", "--labels", "kather", "--smooth", "99"], 2, "usage"),
         (["other", "--labels", "kather", "--choice", "all"], 2, "usage"),
     ],

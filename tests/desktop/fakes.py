@@ -10,8 +10,19 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from plipdesk.catalogue.rows import AnnotationRow, CollectionRow, EmbeddingRow, JobItemRow, JobRow, SlideRow
+import numpy as np
+
+from plipdesk.catalogue.rows import (
+    AnnotationRow,
+    CollectionRow,
+    CorrectionRow,
+    EmbeddingRow,
+    JobItemRow,
+    JobRow,
+    SlideRow,
+)
 from plipdesk.engine import messages as m
 from plipdesk.search.query import Hit, Query, Searched, SearchResult, Timing
 
@@ -104,6 +115,36 @@ def result(
     return SearchResult(query, "plipdesk-mini", found, stands_out, Searched(1200, 3), Timing(5.0, 2.0, 7.0), notes)
 
 
+def label_set(name: str, *classes: str) -> m.LabelSetState:
+    """A label set that comes with the application."""
+    document = {"name": name, "version": 1, "classes": [{"name": one, "colour": "#0072b2"} for one in classes]}
+    return m.LabelSetState(name, name.title(), 1, "shipped", document)
+
+
+def labelled(slide_id: str, labels: dict[str, Any], corrections: list[CorrectionRow]) -> m.SlideLabelled:
+    """Twelve patches in a row, the classes in turns; the later ones are less sure."""
+    classes = [one["name"] for one in labels["classes"]]
+    count, names = 12, (*classes, "none of these", "unsure")
+    label = np.arange(count, dtype="<i4") % len(classes)
+    sure = np.linspace(0.9, 0.4, count).astype("<f4")
+    shares = np.repeat(((1 - sure) / max(1, len(classes) - 1))[:, None], len(classes), axis=1)
+    shares[np.arange(count), label] = sure
+    corrected = np.full(count, -1, dtype="<i4")
+    for row in corrections:
+        corrected[row.x0_px // 224] = names.index(row.class_name)
+    rows = [
+        {"name": name, "patches": int((label == number).sum()), "area_mm2": float((label == number).sum()),
+         "share": float((label == number).mean()), "share_low": 0.1, "share_high": 0.5, "mean_score": 0.5}
+        for number, name in enumerate(names) if name != "none of these"
+    ]  # fmt: skip
+    return m.SlideLabelled(
+        slide_id, labels["name"], names, ("#0072b2", "#e69f00", "#009e73", "#b4b4b4", "#6e6e6e")[: len(names)],
+        "plipdesk-mini", 224.0, (np.arange(count) * 224).astype("<i4").tobytes(), bytes(4 * count), label.tobytes(),
+        label.tobytes(), sure.tobytes(), shares.astype("<f2").tobytes(), corrected.tobytes(), (11, 5),
+        {"patches": count, "area_mm2": 12.0, "classes": rows, "unsure": 0}, (f"{len(corrections)} corrections",),
+    )  # fmt: skip
+
+
 STATUS = m.Status(
     slides=1, patches=120, encoder="plipdesk-mini", runtime="onnx", index="ready", jobs_running=0, jobs_queued=0
 )
@@ -194,6 +235,8 @@ class FakeEngine:
         self.tilings: tuple[m.PatchPlaces, ...] = (places(12),)
         self.stands_out = True
         self.notes: tuple[str, ...] = ()
+        self.label_sets: list[m.LabelSetState] = [label_set("tissues", "fat", "muscle", "nerve")]
+        self.corrections: list[CorrectionRow] = []
         self.refuse: dict[type[m.Message], m.Failed] = {}
         self.status = STATUS
         self.lines: list[FakeLine] = []
@@ -272,6 +315,17 @@ class FakeEngine:
                 for annotation_id in remove:
                     self.annotations[slide_id].pop(annotation_id, None)
                 self.annotations[slide_id] |= {row.annotation_id: row for row in put}
+                return m.Done()
+            case m.ListLabelSets() | m.KeepLabelSet():
+                if isinstance(message, m.KeepLabelSet):
+                    self.label_sets.append(m.LabelSetState(message.labels["name"], "", 1, "workspace", message.labels))
+                return m.LabelSetList(tuple(self.label_sets))
+            case m.LabelSlide(slide_id, labels):
+                return labelled(slide_id, labels, self.corrections)
+            case m.CorrectPatches(put, remove):
+                self.corrections += put
+                gone = {(row.x0_px, row.y0_px) for row in remove}
+                self.corrections = [row for row in self.corrections if (row.x0_px, row.y0_px) not in gone]
                 return m.Done()
             case m.GetPatches(slide_id):
                 return m.PatchList(slide_id, self.tilings)

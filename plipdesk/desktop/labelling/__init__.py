@@ -1,0 +1,1 @@
+"""The panel of labels: a slide's patches in the words of a label set."""
