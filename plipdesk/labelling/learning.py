@@ -137,9 +137,8 @@ def learn(labeller: Labeller, examples: Examples, encoder_fingerprint: str) -> t
     told: dict[str, Json] = {"examples": len(examples), "corrected": examples.corrected, "words": ""}
     if len(examples) < calibration.LEAST_EXAMPLES:
         if len(examples):
-            told["words"] = (
-                f"{len(examples)} labelled patches: from {calibration.LEAST_EXAMPLES} on they calibrate the scores."
-            )
+            least = calibration.LEAST_EXAMPLES
+            told["words"] = f"Labelled so far: {len(examples)}. From {least} patches on they calibrate the scores."
         return labeller, told
     scores = labeller.score(examples.vectors)
     logits = scores.similarity * np.float32(labeller.logit_scale)

@@ -113,7 +113,7 @@ def cases(count: int) -> tuple[str, ...]:
     return tuple(f"case {number % 6}" for number in range(count))
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, ""), (19, "from 20 on"), (20, "Calibrated on 20")])
+@pytest.mark.parametrize(("count", "words"), [(0, ""), (19, "From 20 patches on"), (20, "Calibrated on 20")])
 def test_few_examples_change_nothing_and_twenty_calibrate(count: int, words: str) -> None:
     vectors, target = two_kinds(count) if count else (np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
     labeller, told = learn(prompts(0.9), Examples(vectors, target, cases(count), count), "e")
