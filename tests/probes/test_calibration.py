@@ -57,3 +57,18 @@ def test_wrong_numbers_are_refused() -> None:
             fit_calibration(logits, bad)
     with pytest.raises(ProbeProblem):
         fit_calibration(logits * np.nan, target)
+
+
+def test_offsets_that_hold_in_some_cases_only_are_not_taken() -> None:
+    # Each case is of one class: offsets follow the cases that are known, and mislead on all others.
+    random = np.random.default_rng(5)
+    case = np.repeat(np.arange(12), 30)
+    target = case % 3
+    logits = random.normal(0, 1, (360, 3))
+    logits[np.arange(360), target] += 1.0
+    groups = [str(number) for number in case]
+    found = fit_calibration(logits, target, groups=groups)
+    free = fit_calibration(logits, target, groups=groups, penalties=(1.0,))
+    assert found.penalty > 1
+    assert found.accuracy_after >= free.accuracy_after
+    assert np.abs(found.calibration.offsets).max() < 0.5
