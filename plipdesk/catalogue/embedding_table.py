@@ -50,15 +50,19 @@ class EmbeddingTable:
         *,
         item: JobItemRow | None = None,
         collection: str | None = None,
+        replaces: Sequence[int] = (),
     ) -> tuple[EmbeddingRow, ...]:
         """Make a slide searchable: slide, embeddings, membership and the job's item in one transaction.
 
-        An embedding that is already committed for the same slide, tiling and encoder is left as it is.
+        An embedding that is already committed for the same slide, tiling and encoder is left as it is; those of the
+        slide whose ids ``replaces`` names go in the same moment.
         Returns the rows as stored, with their ids.
         """
         stored: list[EmbeddingRow] = []
         with self._database.writing() as connection:
             self._slides.put_within(connection, slide)
+            of_slide = _embeddings.c.slide_id == slide.slide_id
+            connection.execute(delete(_embeddings).where(of_slide, _embeddings.c.embedding_id.in_(list(replaces))))
             for row in embeddings:
                 same = and_(
                     _embeddings.c.slide_id == row.slide_id,

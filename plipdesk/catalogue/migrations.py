@@ -30,11 +30,18 @@ def _step_4_corrections(connection: Connection) -> None:
     schema.corrections.create(connection, checkfirst=True)
 
 
+def _step_5_channels_of_a_slide(connection: Connection) -> None:
+    columns = {row[1] for row in connection.exec_driver_sql("PRAGMA table_info(slides)")}
+    if "channels" not in columns:
+        connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN channels JSON")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _step_1_first_schema,
     _step_2_annotations,
     _step_3_encoder_of_a_collection,
     _step_4_corrections,
+    _step_5_channels_of_a_slide,
 )
 NEWEST = len(STEPS)
 # "plip": tells our databases from any other SQLite file.

@@ -39,6 +39,8 @@ class SlideRow:
     added_at: str = ""
     """ISO 8601, UTC."""
     notes: tuple[str, ...] = ()
+    channels: tuple[int, ...] | None = None
+    """What it is read by where it is no 8-bit colour: one channel (grey) or three (red, green, blue)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class EmbeddingRow:
     encoder_fingerprint: str
     encoder_id: str
     tiling: dict[str, Json]
-    """Settings of the tiling: patch_px, patch_mpp_um, overlap, tissue, min_tissue, mask_sha256."""
+    """Settings of the tiling: patch_px, patch_mpp_um, overlap, tissue, min_tissue, mask_sha256, channels."""
     patch_mpp_um: float
     size0_px: float
     """Side of a patch in level-0 pixels."""

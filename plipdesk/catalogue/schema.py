@@ -41,6 +41,7 @@ slides = Table(
     Column("organ", String),
     Column("added_at", String, nullable=False),
     Column("notes", JSON, nullable=False),
+    Column("channels", JSON(none_as_null=True)),
     CheckConstraint("length(slide_id) = 32", name="slide_id_is_a_fingerprint"),
     CheckConstraint("width_px > 0 AND height_px > 0", name="slide_has_area"),
     Index("slides_by_path", "path"),

@@ -97,6 +97,7 @@ class SlideTable:
         values["path"] = self.seen_path(values["path"])
         values["case"] = values.pop("case_name")
         values["notes"] = tuple(values["notes"])
+        values["channels"] = None if values["channels"] is None else tuple(values["channels"])
         return SlideRow(**values)
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ class SlideTable:
         values["case_name"] = values.pop("case")
         values["added_at"] = slide.added_at or now_text()
         values["notes"] = list(slide.notes)
+        values["channels"] = None if slide.channels is None else list(slide.channels)
         kept = connection.execute(select(_slides).where(_slides.c.slide_id == slide.slide_id)).one_or_none()
         if kept is not None:
             values["added_at"] = kept.added_at

@@ -35,9 +35,25 @@ def declare(app: typer.Typer) -> None:
             float, typer.Option(min=0, max=0.9, help="Share by which neighbouring patches overlap.")
         ] = 0,
         tissue: Annotated[str, typer.Option(help="auto, all, or a GeoJSON file with outlines.")] = "auto",
+        channels: Annotated[
+            str | None,
+            typer.Option(
+                metavar="R,G,B",
+                help="One channel (grey) or three, counted from 0, of fluorescence and other files that are no 8-bit "
+                "colour; other files are read as they are.",
+            ),
+        ] = None,
+        keep_old: Annotated[
+            bool,
+            typer.Option("--keep-old", help="Keep patches that were cut otherwise (µm, overlap, tissue) before, too."),
+        ] = False,
         recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders inside folders.")] = False,
     ) -> int:
-        """Cut slides into patches and store what the encoder sees in them."""
+        """Cut slides into patches and store what the encoder sees in them.
+
+        A slide that was cut otherwise before is cut anew: its new patches take the place of those of the same scale,
+        and, where the slide's own µm per pixel are corrected, of all.
+        """
         there = [absolute(path) for path in paths if path.expanduser().exists()]
         missing = [absolute(path) for path in paths if not path.expanduser().exists()]
         if not there:
@@ -59,6 +75,8 @@ def declare(app: typer.Typer) -> None:
             "overlap": overlap,
             "tissue": tissue,
             "recursive": recursive,
+            "channels": channel_numbers(channels),
+            "keep_old": keep_old,
         }
         job = follow_job(session, "index", params)
         document = dict(job.result)
@@ -82,6 +100,21 @@ def numbers(text: str | None, option: str) -> list[float]:
         raise UsageProblem(f"{option} takes numbers such as 0.5,1.0, not {text!r}.") from error
     if any(not 0 < number < 1000 for number in found):
         raise UsageProblem(f"{option} takes numbers above zero, not {text!r}.")
+    return found
+
+
+def channel_numbers(text: str | None) -> list[int]:
+    """The channels in ``"R,G,B"`` or ``"N"``; an empty list for None.
+
+    Raises:
+        UsageProblem: something else stands there.
+    """
+    try:
+        found = [int(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise UsageProblem(f"--channels takes numbers such as 0 or 0,1,2, not {text!r}.") from error
+    if text and (len(found) not in (1, 3) or min(found) < 0):
+        raise UsageProblem(f"--channels takes one or three channels, counted from 0, not {text!r}.")
     return found
 
 

@@ -11,8 +11,10 @@ import typer
 from plipdesk.base.errors import NotFound, UsageProblem
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.cli.commands import command, group
+from plipdesk.cli.index import DONE_STATES
 from plipdesk.cli.places import absolute, slide_place
 from plipdesk.cli.session import Session
+from plipdesk.cli.watching import follow_job
 from plipdesk.engine import messages
 
 app = group("List, inspect, change, relink and remove slides.")
@@ -78,15 +80,26 @@ def set_slide(
     stain: Annotated[str | None, typer.Option(help="Stain; '' clears it.")] = None,
     organ: Annotated[str | None, typer.Option(help="Organ; '' clears it.")] = None,
     name: Annotated[str | None, typer.Option(help="Name shown.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="Level-0 µm per pixel.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="Level-0 µm per pixel; its patches are cut anew.")] = None,
 ) -> None:
     """Change what is said about a slide."""
     if case is stain is organ is name is None and mpp is None:
         raise UsageProblem("There is nothing to set.", remedy="Give --case, --stain, --organ, --name or --mpp.")
+    from plipdesk.indexing.cutting import recuts
+
     message = messages.SetSlide(slide=slide_place(slide), case=case, stain=stain, organ=organ, name=name, mpp_um=mpp)
-    _answer(session, message, "Changed.")
-    if mpp is not None:
-        session.remark("If it is indexed already: remove it and index it again with --mpp, to cut it at the new scale.")
+    with session.engine() as engine:
+        reply = engine.request(message)
+        assert isinstance(reply, messages.SlideList)
+        # The same engine for the jobs, which would else wait for the next one.
+        for params in recuts(reply.slides[0], reply.embeddings):
+            job = follow_job(session, "index", params)
+            for indexed in job.result.get("slides", ()):
+                if indexed["status"] not in DONE_STATES:
+                    session.remark(f"Its patches stay as they are: {indexed['reason']}")
+        reply = engine.request(messages.ListSlides(SlideFilter(slide_ids=(reply.slides[0].slide_id,))))
+    assert isinstance(reply, messages.SlideList)
+    _print(session, reply, "Changed.")
 
 
 @command(app, "relink")
@@ -142,6 +155,10 @@ def _answer(session: Session, message: messages.Message, words: str) -> None:
     with session.engine() as engine:
         reply = engine.request(message)
     assert isinstance(reply, messages.SlideList)
+    _print(session, reply, words)
+
+
+def _print(session: Session, reply: messages.SlideList, words: str) -> None:
     if session.as_json:
         session.answer({"slides": [slide_document(row, list(reply.embeddings)) for row in reply.slides]})
     else:

@@ -1,28 +1,32 @@
-"""Files on their way in: submits them, asks for µm per pixel where nothing tells, tries again."""
+"""Files on their way in: submits them, asks once for what nothing tells (µm per pixel, channels), tries again."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog, QWidget
 
+from plipdesk.base.progress import Json
 from plipdesk.catalogue.rows import JobItemRow
+from plipdesk.desktop.channel_dialog import ChannelDialog
 from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.mpp_dialog import MppDialog
+from plipdesk.desktop.state.channels import ChannelQuestions, channel_names, lacks_channels
 from plipdesk.desktop.state.library import Entry
 from plipdesk.desktop.state.mpp import MppQuestions, index_params, lacks_mpp, resubmission
 
 
 class Adding(QObject):
-    """``window`` is the parent of the one dialog that asks."""
+    """``window`` is the parent of the dialogs that ask, one at a time."""
 
     def __init__(self, jobs: JobsController, library: LibraryController, window: QWidget) -> None:
         super().__init__(window)
         self._jobs = jobs
         self._library = library
         self._window = window
-        self._questions = MppQuestions()
-        self.dialog: MppDialog | None = None
+        self._mpp = MppQuestions()
+        self._channels = ChannelQuestions()
+        self.dialog: MppDialog | ChannelDialog | None = None
         jobs.item_done.connect(self._on_item)
 
     def add(self, paths: list[str]) -> None:
@@ -37,14 +41,15 @@ class Adding(QObject):
     def retry(self, entry: Entry, *, tissue: str | None = None) -> None:
         """Index one file again, as before or with another tissue rule."""
         view = None if entry.job_id is None else self._jobs.state.views.get(entry.job_id)
-        given = None if view is None else view.job.params.get("mpp_um")
-        self._questions.ask_again(entry.path)
-        params = resubmission(None if view is None else view.job, [entry.path], given)
+        self._mpp.ask_again(entry.path)
+        self._channels.ask_again(entry.path)
+        params = resubmission(None if view is None else view.job, [entry.path])
         self._jobs.submit("index", params if tissue is None else {**params, "tissue": tissue})
 
-    def ask_mpp(self, entry: Entry) -> None:
-        """Ask for the µm per pixel of one file, although it was asked before."""
-        self._questions.ask_again(entry.path)
+    def ask(self, entry: Entry) -> None:
+        """Ask for the µm per pixel or the channels of one file, although it was asked before."""
+        self._mpp.ask_again(entry.path)
+        self._channels.ask_again(entry.path)
         self._on_item(
             JobItemRow(
                 job_id=entry.job_id or 0,
@@ -61,13 +66,21 @@ class Adding(QObject):
         )
 
     def _on_item(self, item: JobItemRow) -> None:
-        if not lacks_mpp(item) or self._settled_since(item):
+        if not (lacks_mpp(item) or lacks_channels(item)) or self._settled_since(item):
             return
-        known = self._questions.add(item)
-        if known is not None:
-            self._submit([item], known)
+        answered = self._answered(item)
+        if answered:
+            self._submit([item], answered)
         else:
             self._ask_next()
+
+    def _answered(self, item: JobItemRow) -> dict[str, Json]:
+        """What was answered for the item's whole folder before; else the question waits."""
+        if lacks_channels(item):
+            channels = self._channels.add(item)
+            return {} if channels is None else {"channels": list(channels)}
+        mpp_um = self._mpp.add(item)
+        return {} if mpp_um is None else {"mpp_um": mpp_um}
 
     def _settled_since(self, item: JobItemRow) -> bool:
         """Whether a later job has dealt with the same file."""
@@ -78,28 +91,49 @@ class Adding(QObject):
         return slide_id is not None and self._library.state.patches_of(slide_id) > 0
 
     def _ask_next(self) -> None:
-        if self.dialog is not None or not self._questions.waiting:
+        if self.dialog is not None:
             return
-        item = self._questions.waiting[0]
-        dialog = MppDialog(item.path, self._window)
-        self.dialog = dialog
+        if self._channels.waiting:
+            self._ask_channels(self._channels.waiting[0])
+        elif self._mpp.waiting:
+            self._ask_mpp(self._mpp.waiting[0])
+
+    def _ask_channels(self, item: JobItemRow) -> None:
+        dialog = ChannelDialog(item.path, channel_names(item.remedy), self._window)
 
         def finished(result: int) -> None:
-            self.dialog = None
             answer = dialog.answer() if result == QDialog.DialogCode.Accepted else None
-            again = self._questions.answer(item, answer)
-            if answer is not None:
-                self._submit(again, answer.mpp_um)
-            dialog.deleteLater()
-            self._ask_next()
+            chosen = None if answer is None else answer.channels
+            again = self._channels.settle(item, chosen, whole_folder=answer is not None and answer.whole_folder)
+            self._go_on(dialog, again, {} if chosen is None else {"channels": list(chosen)})
 
         dialog.finished.connect(finished)
+        self.dialog = dialog
         dialog.open()
 
-    def _submit(self, items: list[JobItemRow], mpp_um: float) -> None:
+    def _ask_mpp(self, item: JobItemRow) -> None:
+        dialog = MppDialog(item.path, self._window)
+
+        def finished(result: int) -> None:
+            answer = dialog.answer() if result == QDialog.DialogCode.Accepted else None
+            again = self._mpp.answer(item, answer)
+            self._go_on(dialog, again, {} if answer is None else {"mpp_um": answer.mpp_um})
+
+        dialog.finished.connect(finished)
+        self.dialog = dialog
+        dialog.open()
+
+    def _go_on(self, dialog: QDialog, items: list[JobItemRow], answered: dict[str, Json]) -> None:
+        self.dialog = None
+        if answered:
+            self._submit(items, answered)
+        dialog.deleteLater()
+        self._ask_next()
+
+    def _submit(self, items: list[JobItemRow], answered: dict[str, Json]) -> None:
         by_job: dict[int, list[str]] = {}
         for item in items:
             by_job.setdefault(item.job_id, []).append(item.path)
         for job_id, paths in by_job.items():
             view = self._jobs.state.views.get(job_id)
-            self._jobs.submit("index", resubmission(None if view is None else view.job, paths, mpp_um))
+            self._jobs.submit("index", resubmission(None if view is None else view.job, paths, **answered))

@@ -186,7 +186,7 @@ class MainWindow(QMainWindow):
         panel.add_wanted.connect(self.choose_files)
         panel.retry_wanted.connect(self.adding.retry)
         panel.whole_wanted.connect(self.adding.take_all)
-        panel.mpp_wanted.connect(self.adding.ask_mpp)
+        panel.answer_wanted.connect(self.adding.ask)
         panel.remove_wanted.connect(self._ask_remove)
         panel.similar_wanted.connect(
             lambda entry: search.ask(search.draft.like(SlidePart(entry.slide.slide_id), entry.name))

@@ -666,6 +666,7 @@ class CommitSlide(Message, frozen=True):
     """A slide's vectors lie complete on the disk: write the rows that make it searchable. Reply: :class:`Done`.
 
     Without embeddings (the slide was committed before) its place, case and collection are brought up to date.
+    ``replaces``: ids of embeddings whose rows go in the same transaction, and whose files go after it.
     """
 
     job_id: int
@@ -673,6 +674,7 @@ class CommitSlide(Message, frozen=True):
     embeddings: tuple[EmbeddingRow, ...]
     item: JobItemRow
     collection: str | None = None
+    replaces: tuple[int, ...] = ()
 
 
 class ReportItem(Message, frozen=True):

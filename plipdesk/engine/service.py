@@ -193,10 +193,18 @@ class EngineService:
 
     def _commit_slide(self, peer: Peer, said: m.CommitSlide) -> m.Message:
         item = self._jobs.attempted(peer, said.item)
-        new = {row.embedding_id for row in self._known(said.slide.slide_id).embeddings}
-        stored = self._catalogue.embeddings.commit(said.slide, said.embeddings, item=item, collection=said.collection)
+        before = self._known(said.slide.slide_id).embeddings
+        stored = self._catalogue.embeddings.commit(
+            said.slide, said.embeddings, item=item, collection=said.collection, replaces=said.replaces
+        )
         self._slide_ids.add(said.slide.slide_id)
-        self._indexes.added([row for row in stored if row.embedding_id not in new])
+        known = {row.embedding_id for row in before}
+        self._indexes.added([row for row in stored if row.embedding_id not in known])
+        # Killed here, the next start sweeps the files that no row names any more.
+        gone = [row for row in before if row.embedding_id in said.replaces]
+        self._indexes.removed(gone)
+        for row in gone:
+            (self._workspace.root / row.file).unlink(missing_ok=True)
         self._jobs.end_item(peer, item, stored=True)
         self._slides_changed(said.slide.slide_id)
         return m.Done()

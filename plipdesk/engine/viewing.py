@@ -26,8 +26,9 @@ from plipdesk.engine.logs import ProcessLog
 from plipdesk.engine.rendezvous import EngineNote
 from plipdesk.engine.server import Peer, Server, in_words
 from plipdesk.engine.transport import Address, Listener
+from plipdesk.slides.errors import ChannelsNeeded
 from plipdesk.slides.eye_colour import EyeColour
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 from plipdesk.slides.patches import read_scaled
 from plipdesk.slides.protocol import SlideReader
 from plipdesk.slides.tissue import tissue_mask
@@ -36,6 +37,7 @@ OPEN_SLIDES = 8
 MAX_PICTURE_PX = 16 * 1024 * 1024
 """Pixels of the largest picture that is sent at once: 48 MiB, which fits into one frame."""
 _Key = tuple[str, float | None, int, int]
+ChannelsOf = Callable[[str], tuple[int, ...] | None]
 
 
 @dataclass
@@ -48,8 +50,10 @@ class _Held:
 class OpenSlides:
     """The slides that were looked at last, kept open. Thread-safe; a file that changed is opened anew."""
 
-    def __init__(self, keep: int = OPEN_SLIDES) -> None:
+    def __init__(self, keep: int = OPEN_SLIDES, channels_of: ChannelsOf | None = None) -> None:
+        """Keep so many; ``channels_of`` tells by what channels a slide that is no 8-bit colour is to be read."""
         self._keep = keep
+        self._channels_of = channels_of or (lambda _: None)
         self._lock = threading.Lock()
         self._held: OrderedDict[_Key, _Held] = OrderedDict()
 
@@ -74,12 +78,17 @@ class OpenSlides:
         key = _key(path, mpp_um)
         with self._lock:
             held = self._held.get(key)
-            if held is not None:
+            shown = None if held is None else held.reader.info.channels
+        # Asked for every read, as a person may choose others meanwhile; few slides have any.
+        chosen = None if shown is None else self._channels_of(path)
+        with self._lock:
+            held = self._held.get(key)
+            if held is not None and held.reader.info.channels == chosen:
                 held.users += 1
                 self._held.move_to_end(key)
                 return held
         # Opening may take a second; meanwhile other slides go on. Two that open the same one: the later is kept.
-        held = _Held(open_slide(Path(path), mpp_um=mpp_um), users=1)
+        held = _Held(self._open(path, mpp_um), users=1)
         with self._lock:
             surplus = [self._held.pop(key)] if key in self._held else []
             self._held[key] = held
@@ -91,6 +100,12 @@ class OpenSlides:
         for old in idle:
             old.reader.close()
         return held
+
+    def _open(self, path: str, mpp_um: float | None) -> SlideReader:
+        try:
+            return open_as_known(Path(path), mpp_um=mpp_um)
+        except ChannelsNeeded:
+            return open_as_known(Path(path), mpp_um=mpp_um, channels=self._channels_of(path))
 
     def close(self) -> None:
         """Close every slide that is not in use."""
@@ -115,8 +130,10 @@ def _key(path: str, mpp_um: float | None) -> _Key:
 class ViewingService:
     """The reader process as windows see it."""
 
-    def __init__(self, *, threads: int, unforeseen: Callable[[BaseException], Bug]) -> None:
-        self._slides = OpenSlides()
+    def __init__(
+        self, *, threads: int, unforeseen: Callable[[BaseException], Bug], channels_of: ChannelsOf | None = None
+    ) -> None:
+        self._slides = OpenSlides(channels_of=channels_of)
         self._unforeseen = unforeseen
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="view")
         self._generation: dict[tuple[int, int], int] = {}
@@ -222,6 +239,15 @@ def _pixels(pixels: NDArray[np.uint8]) -> m.Pixels:
     return m.Pixels(width_px=pixels.shape[1], height_px=pixels.shape[0], rgb=pixels.tobytes())
 
 
+def _channels_of(workspace: Workspace, path: str) -> tuple[int, ...] | None:
+    """What the catalogue says by which channels a slide is read; imported when the first slide needs it."""
+    from plipdesk.catalogue.catalogue import Catalogue
+
+    with Catalogue.open(workspace, readonly=True) as catalogue:
+        slide = catalogue.slides.at_path(Path(path))
+    return None if slide is None else slide.channels
+
+
 def serve_windows(options: Namespace) -> None:
     """Read slides for the windows of the engine that ``options`` of the command line name; returns if it is gone."""
     workspace = Workspace(options.workspace)
@@ -231,7 +257,9 @@ def serve_windows(options: Namespace) -> None:
     if engine is None or note is None:
         return
     listener = Listener(beside=Address.parse(note.address))
-    service = ViewingService(threads=CpuBudget.of_machine().reader_threads, unforeseen=log.bug)
+    service = ViewingService(
+        threads=CpuBudget.of_machine().reader_threads, unforeseen=log.bug, channels_of=partial(_channels_of, workspace)
+    )
     Server(listener, service, unforeseen=log.bug).start()
     engine.request(m.ReaderReady(str(listener.address)))
     # Whatever ends the engine ends this process, on the connection's thread.

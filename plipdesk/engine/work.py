@@ -103,10 +103,15 @@ class Work:
         return reply.slide, reply.embeddings
 
     def commit(
-        self, slide: SlideRow, embeddings: Sequence[EmbeddingRow], item: JobItemRow, collection: str | None
+        self,
+        slide: SlideRow,
+        embeddings: Sequence[EmbeddingRow],
+        item: JobItemRow,
+        collection: str | None,
+        replaces: Sequence[int] = (),
     ) -> None:
-        """Make a slide searchable, in one transaction."""
-        self._ask(m.CommitSlide(self.job_id, slide, tuple(embeddings), item, collection))
+        """Make a slide searchable, in one transaction in which what it replaces goes."""
+        self._ask(m.CommitSlide(self.job_id, slide, tuple(embeddings), item, collection, tuple(replaces)))
 
     def end(self, item: JobItemRow) -> None:
         """An item ended without a commit."""

@@ -30,9 +30,17 @@ class IndexDesk(JobContext, Protocol):
         """What is committed of a slide."""
 
     def commit(
-        self, slide: SlideRow, embeddings: Sequence[EmbeddingRow], item: JobItemRow, collection: str | None
+        self,
+        slide: SlideRow,
+        embeddings: Sequence[EmbeddingRow],
+        item: JobItemRow,
+        collection: str | None,
+        replaces: Sequence[int] = (),
     ) -> None:
-        """Make a slide searchable, in one transaction; without embeddings: bring its place and case up to date."""
+        """Make a slide searchable, in one transaction; without embeddings: bring its place and case up to date.
+
+        ``replaces``: ids of embeddings that go in the same moment.
+        """
 
     def end(self, item: JobItemRow) -> None:
         """A slide ended without a commit."""

@@ -64,7 +64,9 @@ class Pipeline:
         self._settings = settings
         self._encoder = encoder
         self._workspace = workspace
-        self._preparer = Preparer(desk, settings, encoder, batch=batch_of(encoder), reader_threads=reader_threads)
+        self._preparer = Preparer(
+            desk, settings, encoder, workspace, batch=batch_of(encoder), reader_threads=reader_threads
+        )
         self._progress = _Progress(desk)
         self._last: Future[None] | None = None
 
@@ -142,10 +144,12 @@ class Pipeline:
     def _encode(self, plan: Plan) -> _Encoded:
         began_s = time.monotonic()
         embeddings = np.empty((len(plan.tiling.x0_px), self._encoder.card.dim), dtype=np.float16)
+        if plan.copied is not None:
+            embeddings[plan.copied.places] = plan.copied.vectors
         for batch in itertools.chain(plan.first, plan.batches):
             self._desk.check_cancel()
-            end = batch.start + len(batch.pixels)
-            embeddings[batch.start : end] = self._encoder.encode_patches(batch.pixels)
+            places = plan.places[batch.start : batch.start + len(batch.pixels)]
+            embeddings[places] = self._encoder.encode_patches(batch.pixels)
             self._progress.encoded(len(batch.pixels))
         return _Encoded(plan, embeddings, time.monotonic() - began_s)
 
@@ -156,7 +160,7 @@ class Pipeline:
             check_unchanged(prepared)
             rows = [self._write(prepared, each) for each in encoded]
             item = self._item(prepared, sum(row.patches for row in rows))
-            self._desk.commit(prepared.row, rows, item, self._settings.collection)
+            self._desk.commit(prepared.row, rows, item, self._settings.collection, prepared.replaces)
         except Exception as error:  # noqa: BLE001  one bad slide must not end a batch, whatever is bad about it
             self._desk.end(self._failure(prepared.path, error, prepared.began_s, prepared.row.slide_id))
         finally:

@@ -8,22 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plipdesk.base.errors import EnvironmentProblem
+from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.rows import EmbeddingRow, ItemStatus, JobItemRow, SlideRow
 from plipdesk.encoders.protocol import Encoder
+from plipdesk.indexing.cutting import Copied, Cutting, copied_of, plan_cutting
 from plipdesk.indexing.desk import IndexDesk
 from plipdesk.indexing.settings import IndexSettings
+from plipdesk.slides.errors import ChannelsNeeded
 from plipdesk.slides.files import reading_problem
 from plipdesk.slides.finding import files_of
 from plipdesk.slides.fingerprint import fingerprint
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 from plipdesk.slides.openslide_reader import shared_tile_cache
 from plipdesk.slides.patches import PatchBatch, iter_patches
 from plipdesk.slides.protocol import SlideReader
 from plipdesk.slides.tiling import Tiling, TilingSettings, plan_tiling
 from plipdesk.slides.tissue import TissueMask, tissue_mask
 
-_MPP_TOLERANCE = 0.005
 MPP_UNKNOWN = "The file does not say how many micrometres a pixel is wide."
 FileState = tuple[tuple[str, int, int], ...]
 
@@ -38,24 +43,28 @@ class SlideChanged(EnvironmentProblem):
 class Plan:
     """One tiling of a slide, with its patches on their way.
 
-    ``first`` holds the first batch where it has been read already, so that its reader threads are at work before the
-    encoder is free; ``batches`` the others.
+    ``copied`` holds what is known of it already; ``places`` int64 numbers the patches of the tiling that come, in their
+    order. ``first`` holds the first batch where it has been read already, so that its reader threads are at work before
+    the encoder is free; ``batches`` the others.
     """
 
     settings: TilingSettings
     tiling: Tiling
+    copied: Copied | None
+    places: NDArray[np.int64]
     first: tuple[PatchBatch, ...]
     batches: Iterator[PatchBatch]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A slide ready to be encoded. Whoever has it closes it."""
+    """A slide ready to be encoded; whoever has it closes it. ``replaces``: embeddings (ids) that go with its commit."""
 
     path: Path
     row: SlideRow
     reader: SlideReader
     plans: tuple[Plan, ...]
+    replaces: tuple[int, ...]
     tissue_mm2: float
     files: FileState
     began_s: float
@@ -63,7 +72,7 @@ class Prepared:
     @property
     def patches(self) -> int:
         """Patches to encode."""
-        return sum(len(plan.tiling.x0_px) for plan in self.plans)
+        return sum(len(plan.places) for plan in self.plans)
 
     def close(self) -> None:
         """Stop reading and close the slide."""
@@ -91,9 +100,17 @@ class Preparer:
     """Prepares slides for one encoder and one job's settings."""
 
     def __init__(
-        self, desk: IndexDesk, settings: IndexSettings, encoder: Encoder, *, batch: int, reader_threads: int
+        self,
+        desk: IndexDesk,
+        settings: IndexSettings,
+        encoder: Encoder,
+        workspace: Workspace,
+        *,
+        batch: int,
+        reader_threads: int,
     ) -> None:
         self._desk = desk
+        self._workspace = workspace
         self._settings = settings
         self._encoder = encoder
         self._batch = batch
@@ -118,14 +135,23 @@ class Preparer:
         mpp_um = self._settings.mpp_um
         if mpp_um is None and known is not None and known.mpp_source == "given":
             mpp_um = known.mpp_um
+        channels = None if known is None else known.channels
+        if channels is not None or known is None:
+            channels = self._settings.channels or channels
         if known is not None and self._settings.mask_needs_no_slide:
             # The usual case of a slide that is known: not even opened.
-            wanted = self._settings.tilings(self._encoder.card, None)
-            if not _missing(wanted, rows):
-                return self._known(path, files, known, rows, wanted, mpp_um or known.mpp_um, began_s)
+            cutting = self._cutting(None, channels, rows, mpp_um or known.mpp_um)
+            if not cutting.missing:
+                return self._known(path, files, known, cutting, began_s)
         # Decoded tiles of slides that are done are of no use to the next one: it gets a cache of its own.
         shared_tile_cache.cache_clear()
-        reader = open_slide(path, mpp_um=mpp_um)
+        try:
+            reader = open_as_known(path, mpp_um=mpp_um, channels=channels)
+        except ChannelsNeeded as refusal:
+            item = self._item(path, slide_id, "skipped", began_s, reason=refusal.message, remedy=refusal.remedy)
+            if not refusal.choosable:
+                raise
+            return Ended(item)
         try:
             return self._open(path, slide_id, files, known, rows, reader, began_s)
         except BaseException:
@@ -148,13 +174,12 @@ class Preparer:
             remedy = "Give it with --mpp, for example --mpp 0.25 for a scan at 40×."
             return Ended(self._item(path, slide_id, "skipped", began_s, reason=MPP_UNKNOWN, remedy=remedy))
         mask = tissue_mask(reader, self._settings.tissue)
-        wanted = self._settings.tilings(self._encoder.card, mask.sha256)
-        missing = _missing(wanted, rows)
-        if known is not None and (not missing or _at_another_mpp(rows, info.mpp_um)):
+        cutting = self._cutting(mask.sha256, info.channels, rows, info.mpp_um)
+        if known is not None and not cutting.missing:
             reader.close()
-            return self._known(path, files, known, rows, wanted, info.mpp_um, began_s)
+            return self._known(path, files, known, cutting, began_s)
         tissue_mm2 = mask.area_mm2(info.mpp_um) or 0.0
-        tilings = [plan_tiling(info, mask, settings, mpp_um=info.mpp_um) for settings in missing]
+        tilings = [plan_tiling(info, mask, settings, mpp_um=info.mpp_um) for settings in cutting.missing]
         tilings = [tiling for tiling in tilings if len(tiling.x0_px)]
         if not tilings:
             reader.close()
@@ -176,28 +201,40 @@ class Preparer:
             tissue_mm2=tissue_mm2,
             case=self._settings.case,
             notes=tuple(dict.fromkeys(notes)),
+            channels=info.channels,
         )
-        plans = tuple(self._plan(reader, tiling, ahead=number == 0) for number, tiling in enumerate(tilings))
-        return Prepared(path, _at_home(row, known), reader, plans, tissue_mm2, files, began_s)
+        replaces = tuple(row.embedding_id for row in cutting.replaced([tiling.settings for tiling in tilings]))
+        plans = tuple(self._plan(reader, tiling, rows, ahead=number == 0) for number, tiling in enumerate(tilings))
+        return Prepared(path, _at_home(row, known), reader, plans, replaces, tissue_mm2, files, began_s)
 
-    def _plan(self, reader: SlideReader, tiling: Tiling, *, ahead: bool) -> Plan:
-        batches = iter_patches(reader, tiling, batch=self._batch, reader_threads=self._reader_threads)
-        return Plan(tiling.settings, tiling, (next(batches),) if ahead else (), batches)
+    def _cutting(
+        self,
+        mask_sha256: str | None,
+        channels: tuple[int, ...] | None,
+        rows: Sequence[EmbeddingRow],
+        mpp_um: float | None,
+    ) -> Cutting:
+        wanted = self._settings.tilings(self._encoder.card, mask_sha256, channels)
+        return plan_cutting(wanted, rows, mpp_um, keep_old=self._settings.keep_old)
+
+    def _plan(self, reader: SlideReader, tiling: Tiling, rows: Sequence[EmbeddingRow], *, ahead: bool) -> Plan:
+        copied = copied_of(self._workspace, tiling, rows)
+        places = np.arange(len(tiling.x0_px))
+        if copied is not None:
+            places = np.delete(places, copied.places)
+        left = dataclasses.replace(tiling, x0_px=tiling.x0_px[places], y0_px=tiling.y0_px[places])
+        batches = iter_patches(reader, left, batch=self._batch, reader_threads=self._reader_threads)
+        first = (next(batches),) if ahead and len(places) else ()
+        return Plan(tiling.settings, tiling, copied, places, first, batches)
 
     def _known(
         self,
         path: Path,
         files: FileState,
         known: SlideRow,
-        rows: Sequence[EmbeddingRow],
-        wanted: Sequence[TilingSettings],
-        mpp_um: float | None,
+        cutting: Cutting,
         began_s: float,
     ) -> Ended:
-        if mpp_um is not None and _at_another_mpp(rows, mpp_um):
-            reason = "It is indexed already, and its pixels were said to be of another size then."
-            remedy = f"Remove it first: plipdesk slides remove {known.slide_id}."
-            return Ended(self._item(path, known.slide_id, "skipped", began_s, reason=reason, remedy=remedy))
         row = dataclasses.replace(
             known,
             path=str(path),
@@ -205,8 +242,9 @@ class Preparer:
             file_mtime_ns=files[0][2],
             case=self._settings.case or known.case,
         )
-        ids = {settings.tiling_id for settings in wanted}
-        patches = sum(row.patches for row in rows if row.tiling_id in ids)
+        if self._settings.mpp_um is not None:
+            row = dataclasses.replace(row, mpp_um=self._settings.mpp_um, mpp_source="given")
+        patches = sum(row.patches for row in cutting.there)
         item = self._item(path, known.slide_id, "unchanged", began_s, patches=patches, tissue_mm2=known.tissue_mm2)
         return Ended(item, _at_home(row, known))
 
@@ -261,18 +299,6 @@ def check_unchanged(prepared: Prepared) -> None:
             path=prepared.path,
             remedy="Wait until it is copied or scanned completely, then retry.",
         )
-
-
-def _missing(wanted: Sequence[TilingSettings], rows: Sequence[EmbeddingRow]) -> list[TilingSettings]:
-    have = {row.tiling_id for row in rows}
-    return [settings for settings in wanted if settings.tiling_id not in have]
-
-
-def _at_another_mpp(rows: Sequence[EmbeddingRow], mpp_um: float) -> bool:
-    """Whether rows were cut for another level-0 MPP: a patch covers another number of level-0 pixels."""
-    return any(
-        abs(row.size0_px * mpp_um / (row.tiling["patch_px"] * row.patch_mpp_um) - 1) > _MPP_TOLERANCE for row in rows
-    )
 
 
 def _at_home(row: SlideRow, known: SlideRow | None) -> SlideRow:

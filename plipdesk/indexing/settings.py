@@ -21,7 +21,8 @@ class IndexSettings:
 
     ``mpp_um`` is the slides' level-0 MPP where the person gives it; ``patch_mpp_um`` the MPPs of the tilings (none: the
     encoder's own); ``overlap`` the share of a patch's side that neighbours have in common; ``tissue`` is ``auto``,
-    ``all`` or the path of a GeoJSON file.
+    ``all`` or the path of a GeoJSON file; ``channels`` one (grey) or three (red, green, blue) of what is no 8-bit
+    colour; ``keep_old`` leaves patches that were cut otherwise beside the new ones.
     """
 
     paths: tuple[Path, ...]
@@ -33,6 +34,8 @@ class IndexSettings:
     overlap: float
     tissue: str
     recursive: bool
+    channels: tuple[int, ...] | None = None
+    keep_old: bool = False
 
     @classmethod
     def from_params(cls, params: Mapping[str, Json]) -> IndexSettings:
@@ -51,6 +54,8 @@ class IndexSettings:
             overlap=float(params.get("overlap") or 0.0),
             tissue=params.get("tissue") or "auto",
             recursive=bool(params.get("recursive")),
+            channels=tuple(int(channel) for channel in params.get("channels") or ()) or None,
+            keep_old=bool(params.get("keep_old")),
         )
         low, high = _MPP_RANGE_UM
         given = [*settings.patch_mpp_um, *([] if settings.mpp_um is None else [settings.mpp_um])]
@@ -59,6 +64,12 @@ class IndexSettings:
                 raise UsageProblem(f"{mpp_um} µm per pixel is out of range.", remedy=f"Give {low} to {high:g}.")
         if not 0.0 <= settings.overlap <= _MAX_OVERLAP:
             raise UsageProblem(f"An overlap of {settings.overlap} cannot be.", remedy=f"Give 0 to {_MAX_OVERLAP}.")
+        chosen = settings.channels
+        if chosen is not None and (len(chosen) not in (1, 3) or min(chosen) < 0):
+            raise UsageProblem(
+                f"The channels {', '.join(map(str, chosen))} cannot be chosen.",
+                remedy="Choose one (shown in grey) or three (red, green, blue); the first is 0.",
+            )
         if not settings.paths:
             raise UsageProblem("Nothing to index was given.", remedy="Name slides or folders.")
         return settings
@@ -68,8 +79,10 @@ class IndexSettings:
         """Whether the tilings can be named before the slide is opened, since its tissue is not drawn by hand."""
         return self.tissue in ("auto", "all")
 
-    def tilings(self, card: EncoderCard, mask_sha256: str | None) -> tuple[TilingSettings, ...]:
-        """The tilings to make of each slide for an encoder."""
+    def tilings(
+        self, card: EncoderCard, mask_sha256: str | None, channels: tuple[int, ...] | None = None
+    ) -> tuple[TilingSettings, ...]:
+        """The tilings to make of a slide for an encoder; ``channels``: what the slide is read by, if not as it is."""
         return tuple(
             TilingSettings(
                 patch_px=card.input_px,
@@ -77,6 +90,7 @@ class IndexSettings:
                 overlap=self.overlap,
                 tissue=self.tissue if self.tissue in ("auto", "all") else "drawn",
                 mask_sha256=mask_sha256,
+                channels=channels,
             )
             for mpp_um in dict.fromkeys(self.patch_mpp_um or (card.mpp_um,))
         )

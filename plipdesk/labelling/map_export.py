@@ -19,7 +19,7 @@ from plipdesk.labelling.labeller import Labeller, PatchScores
 from plipdesk.labelling.maps import SlideMap, colour_ramp, interpolated, label_colours, over_picture
 from plipdesk.labelling.palette import rgb
 from plipdesk.slides.map_files import Legend, png_with_legend, write_heatmap_ome, write_label_tiff
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ _STEPS = 9
 def slide_picture(slide: SlideRow, longest_px: int) -> Pixels:
     """The slide's thumbnail, or a white field where it cannot be read now: maps do not need the slide."""
     try:
-        with open_slide(Path(slide.path), mpp_um=slide.mpp_um) as reader:
+        with open_as_known(Path(slide.path), mpp_um=slide.mpp_um, channels=slide.channels) as reader:
             return reader.thumbnail(longest_px)
     except PlipdeskError:
         scale = longest_px / max(slide.width_px, slide.height_px)

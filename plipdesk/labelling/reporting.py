@@ -17,7 +17,7 @@ from plipdesk.labelling.map_export import label_picture, slide_picture
 from plipdesk.labelling.maps import SlideMap
 from plipdesk.labelling.prompts import ClassPrompts
 from plipdesk.labelling.tables import Table
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 from plipdesk.slides.patches import read_patch
 from plipdesk.slides.protocol import SlideReader
 from plipdesk.slides.thumbnails import encode_jpeg
@@ -85,7 +85,7 @@ def _examples(one: LabelledSlide, found: Labelling, table: Table) -> Iterator[tu
     names = list(found.labels.names)
     largest = sorted((row for row in table.rows if row.name in names and row.patches), key=lambda row: -row.area_mm2)
     try:
-        with open_slide(Path(one.slide.path), mpp_um=one.slide.mpp_um) as reader:
+        with open_as_known(Path(one.slide.path), mpp_um=one.slide.mpp_um, channels=one.slide.channels) as reader:
             for row in largest[:_MOST_CLASSES]:
                 own = np.flatnonzero(one.decision.label == names.index(row.name))
                 order = own[np.argsort(-one.score[own], kind="stable")]

@@ -24,7 +24,7 @@ from plipdesk.search.mosaic import Mosaic, mosaic_of
 from plipdesk.search.parts import Part
 from plipdesk.search.query import PicturePart, Query, RegionPart, SlidePart, TextPart
 from plipdesk.search.regions import COVERED, Region, places_to_read, region_on_slide
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 from plipdesk.slides.patches import read_patch
 from plipdesk.slides.thumbnails import decode_picture
 
@@ -124,14 +124,14 @@ class Asker:
         asked.own.append(Own(slide.slide_id, region))
         vectors = self._stored(self._library.of_slide(slide.slide_id, patch_mpp_um), region)
         if vectors is None:
-            vectors = self._read(Path(slide.path), slide.mpp_um, region, asked)
+            vectors = self._read(Path(slide.path), slide.mpp_um, slide.channels, region, asked)
         return _condensed(vectors, part)
 
     def _unindexed_region(self, part: RegionPart, asked: Asked) -> Part:
         path = Path(part.slide)
-        with open_slide(path) as reader:
+        with open_as_known(path) as reader:
             region = region_on_slide(part, reader.info.width_px, reader.info.height_px)
-        return _condensed(self._read(path, None, region, asked), part)
+        return _condensed(self._read(path, None, None, region, asked), part)
 
     def _stored(self, rows: Sequence[EmbeddingRow], region: Region) -> Float32s | None:
         """Stored vectors of the patches in a region, from the tiling nearest to the encoder's MPP that has any."""
@@ -144,10 +144,12 @@ class Asker:
                     return self._index.vectors(np.full(len(inside), row.embedding_id), inside.astype(np.int32))
         return None
 
-    def _read(self, path: Path, mpp_um: float | None, region: Region, asked: Asked) -> Float32s:
+    def _read(
+        self, path: Path, mpp_um: float | None, channels: tuple[int, ...] | None, region: Region, asked: Asked
+    ) -> Float32s:
         """Vectors of patches that are read and encoded now."""
         card = self._encoder.card
-        with open_slide(path, mpp_um=mpp_um) as reader:
+        with open_as_known(path, mpp_um=mpp_um, channels=channels) as reader:
             known_mpp_um = reader.info.mpp_um
             if known_mpp_um is None:
                 raise UsageProblem(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plipdesk.base.files import atomic_write
 from plipdesk.search.query import Hit
-from plipdesk.slides.opening import open_slide
+from plipdesk.slides.opening import open_as_known
 from plipdesk.slides.patches import read_patch
 from plipdesk.slides.protocol import SlideReader
 from plipdesk.slides.thumbnails import encode_png
@@ -29,7 +29,8 @@ def save_hit_pictures(hits: Sequence[Hit], folder: Path) -> list[Path]:
         readers: dict[str, SlideReader] = {}
         for hit in hits:
             if hit.slide_id not in readers:
-                readers[hit.slide_id] = stack.enter_context(open_slide(Path(hit.path), mpp_um=hit.mpp_um))
+                reader = open_as_known(Path(hit.path), mpp_um=hit.mpp_um, channels=hit.channels)
+                readers[hit.slide_id] = stack.enter_context(reader)
             side_px = max(1, min(_MOST_PX, round(hit.size0_px)))
             pixels = read_patch(readers[hit.slide_id], hit.x0_px, hit.y0_px, hit.size0_px, side_px)
             path = folder / f"{hit.rank}_{hit.slide_id}_{hit.x0_px}_{hit.y0_px}.png"

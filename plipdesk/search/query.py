@@ -93,6 +93,8 @@ class Hit:
     organ: str | None = None
     merged: int = 1
     """How many overlapping neighbours of the same spot this hit stands for."""
+    channels: tuple[int, ...] | None = None
+    """By which channels the slide is read, where it is no 8-bit colour."""
 
 
 @dataclass(frozen=True)

@@ -357,4 +357,5 @@ class _Answer:
             stain=slide.stain,
             organ=slide.organ,
             merged=candidate.merged,
+            channels=slide.channels,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from plipdesk.base.errors import EnvironmentProblem, NotFound
 
 
@@ -34,7 +36,16 @@ class TooLarge(SlideProblem):
 
 
 class ChannelsNeeded(SlideProblem):
-    """Fluorescence, multi-channel or deeper than 8 bits: somebody has to choose which channels to look at."""
+    """Fluorescence, multi-channel or deeper than 8 bits: somebody has to choose which channels to look at.
+
+    ``choosable``: how many there are to choose from; 0 where this format offers no choice.
+    """
+
+    def __init__(
+        self, message: str, *, path: Path | None = None, remedy: str | None = None, choosable: int = 0
+    ) -> None:
+        super().__init__(message, path=path, remedy=remedy)
+        self.choosable = choosable
 
 
 class MppProblem(SlideProblem):

@@ -1,4 +1,5 @@
-"""What OME-XML says about a slide: which planes make it up and how large a pixel is. Names and notes are left unread.
+"""What OME-XML says about a slide: which planes make it up and how large a pixel is. But for the channels'
+names, names and notes are left unread.
 
 After the OME-XML schema of 2016-06 (docs.openmicroscopy.org/ome-model).
 """
@@ -20,6 +21,7 @@ _FLUORESCENT = ("EmissionWavelength", "ExcitationWavelength", "Fluor")
 _MOST_AXIS = 1_000_000
 _MOST_CHANNELS = 256
 _MOST_BLOCKS = 65_536
+_MOST_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class OmeImage:
     """The main picture of an OME-TIFF.
 
     ``planes`` gives the TIFF directory (index in the main chain) of each group of ``samples_per_plane`` channels, at
-    the middle focus and the first time.
+    the middle focus and the first time. ``names``: what the channels are called, empty where nothing tells.
     """
 
     width_px: int
@@ -40,6 +42,7 @@ class OmeImage:
     fluorescent: bool
     focus_planes: int
     times: int
+    names: tuple[str, ...]
 
 
 def is_ome(description: str) -> bool:
@@ -102,6 +105,7 @@ def _read_pixels(
         ),
         focus_planes=sizes["Z"],
         times=sizes["T"],
+        names=tuple(" ".join(channel.attrib.get("Name", "").split())[:_MOST_NAME] for channel in channels),
     )
 
 

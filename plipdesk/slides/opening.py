@@ -8,7 +8,7 @@ from pathlib import Path
 from openslide import OpenSlide, OpenSlideError
 
 from plipdesk.base.errors import UsageProblem
-from plipdesk.slides.errors import DamagedSlide, UnknownFormat
+from plipdesk.slides.errors import ChannelsNeeded, DamagedSlide, UnknownFormat
 from plipdesk.slides.files import opened
 from plipdesk.slides.openslide_reader import OpenSlideReader, require_openslide
 from plipdesk.slides.picture_reader import HEAD_BYTES, PictureReader, picture_format
@@ -59,6 +59,21 @@ def open_slide(path: Path, *, mpp_um: float | None = None, channels: Sequence[in
     return OpenSlideReader(path, mpp_um=mpp_um)
 
 
+def open_as_known(path: Path, *, mpp_um: float | None = None, channels: Sequence[int] | None = None) -> SlideReader:
+    """Open a slide as it is where it is 8-bit colour; ``channels`` counts only where the file needs a choice.
+
+    Raises:
+        ChannelsNeeded: it needs one, and there is none.
+        SlideProblem, UsageProblem, EnvironmentProblem: as :func:`open_slide`.
+    """
+    try:
+        return open_slide(path, mpp_um=mpp_um)
+    except ChannelsNeeded as refusal:
+        if channels is None or not refusal.choosable:
+            raise
+        return open_slide(path, mpp_um=mpp_um, channels=channels)
+
+
 def openslide_format(path: Path) -> str | None:
     """OpenSlide's name of the format; None where it does not know the file."""
     try:
@@ -75,7 +90,7 @@ def _open_tiff(
         if channels is not None:
             raise UsageProblem("Channels cannot be chosen in this format.", path=path, remedy="Leave the channels out.")
         if not structure.is_ndpi:
-            refuse_unless_colour(structure, None, path)
+            refuse_unless_colour(structure, None, path, choosable=False)
         return OpenSlideReader(path, mpp_um=mpp_um, structure=structure)
     ome = ome_of(structure, path)
     if channels is None:

@@ -29,7 +29,7 @@ from plipdesk.slides.limits import check_picture_size
 from plipdesk.slides.mpp import settle_mpp
 from plipdesk.slides.protocol import Level, SlideInfo
 from plipdesk.slides.reader_base import CheckedReader
-from plipdesk.slides.tiff_plan import CHANNELS_REMEDY, ome_of, refuse_unless_colour
+from plipdesk.slides.tiff_plan import EXPORT_REMEDY, ome_of, refuse_unless_colour
 from plipdesk.slides.tiff_structure import is_tiff, read_structure
 
 # Opened through their own classes, since Image.open's bound on pixels is another one than ours and a process-wide
@@ -209,7 +209,7 @@ def _opened(stream: BinaryIO, format_name: str, path: Path | None) -> Iterator[t
         check_picture_size(*declared, path)
     if format_name == "tiff":
         structure = read_structure(stream, path)
-        refuse_unless_colour(structure, ome_of(structure, path), path)
+        refuse_unless_colour(structure, ome_of(structure, path), path, choosable=False)
     if format_name == "png" and head[24:25] == b"\x10":
         # Pillow would drop the lower half of each number without a word.
         raise _too_deep(path)
@@ -261,7 +261,7 @@ def _resolution_um(image: ImageFile) -> tuple[float | None, float | None]:
 
 def _too_deep(path: Path | None) -> ChannelsNeeded:
     return ChannelsNeeded(
-        "The picture is deeper than 8 bits; only 8-bit RGB is read as it is.", path=path, remedy=CHANNELS_REMEDY
+        "The picture is deeper than 8 bits; only 8-bit RGB is read as it is.", path=path, remedy=EXPORT_REMEDY
     )
 
 

@@ -28,7 +28,8 @@ class SlideInfo:
 
     ``mpp_um`` is the level-0 MPP (µm per pixel, mean of both axes). ``mpp_source``: *measured* (the file states it),
     *guessed* (derived from an objective power or an implausible TIFF resolution), *given* (by a person), *unknown*
-    (``mpp_um`` is None). ``notes`` are plain sentences a person should read. Nothing here identifies a patient.
+    (``mpp_um`` is None). ``notes`` are plain sentences a person should read. ``channels``: those that a person chose,
+    where the slide is read by these. Nothing here identifies a patient.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class SlideInfo:
     objective_power: float | None
     has_icc_profile: bool
     notes: tuple[str, ...] = ()
+    channels: tuple[int, ...] | None = None
 
 
 class SlideReader(Protocol):

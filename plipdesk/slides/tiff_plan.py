@@ -21,7 +21,9 @@ MAX_SHAPE_DIFFERENCE = 0.02
 PICTURE_COMPRESSIONS = READ_COMPRESSIONS | {2, 3, 4, 6, 34925}
 UNSIGNED = 1
 FLOATING_POINT = 3
-CHANNELS_REMEDY = "Export it as 8-bit RGB, or choose one or three of its channels."
+EXPORT_REMEDY = "Export it as 8-bit RGB, or as an OME-TIFF and choose one or three of its channels."
+# Of so many channels each is named when somebody has to choose; of more only their number is told.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TiffPlan:
 
     format: str
     levels: tuple[tuple[Plane, ...], ...]
-    chosen: bool
+    channels: tuple[int, ...] | None
     scanner_um: tuple[float | None, float | None]
     objective_power: float | None
     notes: tuple[str, ...]
@@ -56,8 +58,10 @@ def ome_of(structure: TiffStructure, path: Path | None) -> OmeImage | None:
     return read_ome(description, path) if is_ome(description) else None
 
 
-def refuse_unless_colour(structure: TiffStructure, ome: OmeImage | None, path: Path | None) -> None:
-    """Refuse fluorescence, many channels and more than 8 bits, in words.
+def refuse_unless_colour(
+    structure: TiffStructure, ome: OmeImage | None, path: Path | None, *, choosable: bool = True
+) -> None:
+    """Refuse fluorescence, many channels and more than 8 bits, in words; ``choosable``: channels can be chosen instead.
 
     Raises:
         ChannelsNeeded: somebody has to choose what to look at.
@@ -84,7 +88,14 @@ def refuse_unless_colour(structure: TiffStructure, ome: OmeImage | None, path: P
     elif ome is None and main.samples == 1 and any(_alike(other, main) for other in structure.directories[1:]):
         what = "holds several grey pictures of one size, which are probably channels"
     if what is not None:
-        raise ChannelsNeeded(f"The file {what}; only 8-bit RGB is read as it is.", path=path, remedy=CHANNELS_REMEDY)
+        pages, samples = _pages_of_channels(structure, ome)
+        count = len(pages) * samples if choosable else 0
+        raise ChannelsNeeded(
+            f"The file {what}; only 8-bit RGB is read as it is.",
+            path=path,
+            remedy=_choice(count, ome.names if ome is not None else ()) if count else EXPORT_REMEDY,
+            choosable=count,
+        )
 
 
 def plan_tiff(
@@ -123,7 +134,7 @@ def plan_tiff(
     return TiffPlan(
         format="ome-tiff" if ome is not None else "tiff",
         levels=tuple(levels),
-        chosen=channels is not None,
+        channels=None if channels is None else tuple(channels),
         scanner_um=ome.mpp_um if ome is not None else (None, None),
         objective_power=ome.objective_power if ome is not None else None,
         notes=_notes(
@@ -147,18 +158,13 @@ def _chosen(
     structure: TiffStructure, ome: OmeImage | None, channels: Sequence[int], path: Path | None
 ) -> list[tuple[int, int | None]]:
     """(directory, sample) of each chosen channel; without OME-XML, pictures of one shape count as channels."""
-    if ome is not None:
-        pages, samples = ome.planes, ome.samples_per_plane
-        if any(structure.directories[index].samples != samples for index in pages):
-            raise DamagedSlide(
-                "The OME-XML and the pictures of this OME-TIFF disagree.",
-                path=path,
-                remedy="Copy it again, or export it anew.",
-            )
-    else:
-        first = structure.directories[0]
-        samples = first.samples
-        pages = tuple(index for index, other in enumerate(structure.directories) if _alike(other, first))
+    pages, samples = _pages_of_channels(structure, ome)
+    if ome is not None and any(structure.directories[index].samples != samples for index in pages):
+        raise DamagedSlide(
+            "The OME-XML and the pictures of this OME-TIFF disagree.",
+            path=path,
+            remedy="Copy it again, or export it anew.",
+        )
     count = len(pages) * samples
     if len(channels) not in (1, 3) or any(not 0 <= channel < count for channel in channels):
         raise UsageProblem(
@@ -175,6 +181,25 @@ def _chosen(
                 remedy="Export it as a tiled OME-TIFF with LZW or deflate compression.",
             )
     return [(pages[channel // samples], channel % samples) for channel in channels]
+
+
+def _pages_of_channels(structure: TiffStructure, ome: OmeImage | None) -> tuple[tuple[int, ...], int]:
+    """The directories that hold channels, and how many channels each."""
+    if ome is not None:
+        return ome.planes, ome.samples_per_plane
+    first = structure.directories[0]
+    return tuple(index for index, other in enumerate(structure.directories) if _alike(other, first)), first.samples
+
+
+def _choice(count: int, names: Sequence[str]) -> str:
+    """The remedy for a file of ``count`` channels; channels are counted from 0."""
+    named = ""
+    if len(names) == count and any(names) and count <= MOST_NAMED:
+        named = " (" + ", ".join(f"{number} {name}".strip() for number, name in enumerate(names)) + ")"
+    if count == 1:
+        return "Take it as it is, in grey, with --channels 0; or export it as 8-bit RGB."
+    how, example = ("one or three", "0,1,2") if count >= 3 else ("one", "0")
+    return f"Choose {how} of its {count} channels{named} with --channels {example}; or export it as 8-bit RGB."
 
 
 def _alike(one: TiffDirectory, other: TiffDirectory) -> bool:

@@ -44,7 +44,7 @@ class TiffReader(CheckedReader):
         self._plan = plan
         self._info = _info_of(path, plan, mpp_um)
         self._pieces = TiffPieces(path, (plane for planes in plan.levels for plane in planes))
-        self._windows = [self._window(plane) for plane in plan.levels[-1]] if plan.chosen else []
+        self._windows = [self._window(plane) for plane in plan.levels[-1]] if plan.channels else []
 
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels as the file has it, or None."""
@@ -61,7 +61,7 @@ class TiffReader(CheckedReader):
         downsample = self._info.levels[level].downsample
         left_px, top_px = round(x0_px / downsample), round(y0_px / downsample)
         planes = self._plan.levels[level]
-        if not self._plan.chosen:
+        if not self._plan.channels:
             directory = planes[0].directory
             white = 0 if directory.photometric == MINIMUM_IS_WHITE else 255
             return _over_white(self._region(planes[0], left_px, top_px, width_px, height_px, fill=white), directory)
@@ -155,6 +155,7 @@ def _info_of(path: Path, plan: TiffPlan, mpp_um: float | None) -> SlideInfo:
         objective_power=plan.objective_power,
         has_icc_profile=main.icc_place is not None,
         notes=(*plan.notes, *mpp.notes),
+        channels=plan.channels,
     )
 
 

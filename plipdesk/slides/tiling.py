@@ -38,6 +38,9 @@ class TilingSettings:
     ``min_tissue`` is the least share of a patch that is tissue. With 0.15, a round fragment as wide as a patch that
     lies across four of them (0.2 of each) and a strand half as wide across two (0.25) are kept; with 0.3 both would be
     lost.
+
+    ``channels`` are those that were chosen of a slide that is no 8-bit colour; ``slide_mpp_um`` is the level-0 MPP
+    where the same settings cut the same slide at another one before.
     """
 
     patch_px: int
@@ -46,6 +49,8 @@ class TilingSettings:
     tissue: str = "auto"
     min_tissue: float = 0.15
     mask_sha256: str | None = None
+    channels: tuple[int, ...] | None = None
+    slide_mpp_um: float | None = None
 
     def __post_init__(self) -> None:
         if self.patch_px < 1 or not (math.isfinite(self.patch_mpp_um) and self.patch_mpp_um > 0):
@@ -68,6 +73,10 @@ class TilingSettings:
             document["tissue_detector"] = DETECTOR_VERSION
         elif self.tissue != "all":
             document["mask_sha256"] = self.mask_sha256
+        if self.channels is not None:
+            document["channels"] = list(self.channels)
+        if self.slide_mpp_um is not None:
+            document["slide_mpp_um"] = float(self.slide_mpp_um)
         return document
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sqlite3
 from pathlib import Path
@@ -205,3 +206,19 @@ def test_forgetting_an_encoder_takes_its_rows_and_its_collections(tmp_path: Path
         assert catalogue.collections.encoders(["mine", "none"]) == [None, None]
         with pytest.raises(NotFound):
             catalogue.collections.set_encoder("none", "null")
+
+
+def test_what_a_commit_replaces_goes_with_it(tmp_path: Path) -> None:
+    with Catalogue.open(Workspace(tmp_path)) as catalogue:
+        (old,) = catalogue.embeddings.commit(slide(1), [embedding(1)])
+        (other,) = catalogue.embeddings.commit(slide(2), [embedding(2)])
+        new = dataclasses.replace(embedding(1), tiling_id="b" * 16, file="vectors/new.safetensors")
+        chosen = dataclasses.replace(slide(1), channels=(0, 1, 2))
+        # An id of another slide is not this slide's to replace.
+        replaces = (old.embedding_id, other.embedding_id)
+        (stored,) = catalogue.embeddings.commit(chosen, [new], replaces=replaces)
+        assert stored.embedding_id not in replaces
+        assert [row.file for row in catalogue.embeddings.select()] == [other.file, stored.file]
+        kept = catalogue.slides.get(slide(1).slide_id)
+        assert kept is not None
+        assert kept.channels == (0, 1, 2)

@@ -1,10 +1,11 @@
-"""The query, the slide list, the jobs and the question for µm per pixel: no Qt."""
+"""The query, the slide list, the jobs and the questions for µm per pixel and channels: no Qt."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from plipdesk.base.progress import Progress
+from plipdesk.desktop.state.channels import channel_names, lacks_channels
 from plipdesk.desktop.state.jobs import JobsState
 from plipdesk.desktop.state.library import LibraryState
 from plipdesk.desktop.state.mpp import MppAnswer, MppQuestions, index_params, lacks_mpp, objective_mpp_um, resubmission
@@ -175,8 +176,17 @@ def test_a_folders_answer_holds_for_all_of_it() -> None:
 
 
 def test_resubmission_keeps_what_was_chosen_for_the_job() -> None:
-    params = resubmission(job(1, params={**index_params(["/in"]), "collection": "teaching"}), ["/in/a.tif"], 0.5)
+    params = resubmission(job(1, params={**index_params(["/in"]), "collection": "teaching"}), ["/in/a.tif"], mpp_um=0.5)
     assert params["collection"] == "teaching"
     assert params["paths"] == ["/in/a.tif"]
     assert params["mpp_um"] == 0.5
     assert objective_mpp_um(40) == 0.25
+
+
+def test_channels_are_offered_as_the_reader_names_them() -> None:
+    remedy = "Choose one or three of its 3 channels (0 DAPI, 1 FITC, 2) with --channels 0,1,2; or export it."
+    assert lacks_channels(replace(item("/in/a.tif", "skipped", reason="No colour."), remedy=remedy))
+    assert not lacks_channels(item("/in/b.tif", "skipped", reason="No colour."))
+    assert channel_names(remedy) == ("0 DAPI", "1 FITC", "2")
+    assert channel_names("Choose one of its 2 channels with --channels 0; or export it.") == ("0", "1")
+    assert channel_names("Take it as it is, in grey, with --channels 0; or export it.") == ("0",)

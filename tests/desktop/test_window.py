@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from PySide6.QtWidgets import (
 
 from plipdesk.base.errors import EnvironmentProblem
 from plipdesk.base.progress import Progress
+from plipdesk.desktop.channel_dialog import ChannelDialog
+from plipdesk.desktop.mpp_dialog import MppDialog
 from plipdesk.desktop.window import MainWindow
 from plipdesk.engine import messages as m
 from plipdesk.search.query import PicturePart, RegionPart, SlidePart
@@ -148,7 +151,7 @@ def test_unknown_mpp_is_asked_once_for_a_whole_folder(window: MainWindow, engine
         engine.line.tell(m.JobItemDone(skipped))
     qtbot.waitUntil(lambda: window.adding.dialog is not None and len(window.library_panel.model.entries) == 3)
     dialog = window.adding.dialog
-    assert dialog is not None
+    assert isinstance(dialog, MppDialog)
     dialog.objectives[40].setChecked(True)
     dialog.folder.setChecked(True)
     dialog.accept()
@@ -156,6 +159,28 @@ def test_unknown_mpp_is_asked_once_for_a_whole_folder(window: MainWindow, engine
     params = engine.submitted[0].params
     assert params["paths"] == ["/in/a.tif", "/in/b.tif"]
     assert params["mpp_um"] == 0.25
+    assert params["collection"] == "c"
+    assert window.adding.dialog is None
+
+
+def test_channels_are_asked_once_for_a_whole_folder(window: MainWindow, engine: FakeEngine, qtbot: Any) -> None:
+    engine.jobs[1] = job(1, "running", params={"paths": ["/in"], "collection": "c", "recursive": True})
+    engine.line.tell(m.JobChanged(engine.jobs[1], None))
+    remedy = "Choose one or three of its 4 channels (0 DAPI, 1 FITC, 2 Cy3, 3 Cy5) with --channels 0,1,2; or export it."
+    for name in ("a.tif", "b.tif"):
+        skipped = item(f"/in/{name}", "skipped", reason="The file holds 4 channels.")
+        engine.line.tell(m.JobItemDone(dataclasses.replace(skipped, remedy=remedy)))
+    qtbot.waitUntil(lambda: window.adding.dialog is not None and len(window.library_panel.model.entries) == 3)
+    dialog = window.adding.dialog
+    assert isinstance(dialog, ChannelDialog)
+    assert dialog.colour.isChecked()
+    dialog.three[0].setCurrentIndex(3)
+    dialog.folder.setChecked(True)
+    dialog.accept()
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    params = engine.submitted[0].params
+    assert params["paths"] == ["/in/a.tif", "/in/b.tif"]
+    assert params["channels"] == [3, 1, 2]
     assert params["collection"] == "c"
     assert window.adding.dialog is None
 
@@ -187,7 +212,7 @@ def test_another_mpp_value_can_be_typed_or_the_question_put_off(
     panel.view.setCurrentIndex(panel.model.index(panel.model.row_of("/in/a.tif")))
     QTest.mouseClick(panel.tell_mpp, Qt.MouseButton.LeftButton)
     dialog = window.adding.dialog
-    assert dialog is not None
+    assert isinstance(dialog, MppDialog)
     dialog.value.setValue(0.44)
     dialog.accept()
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from plipdesk.base.errors import Bug
 from plipdesk.engine import messages as m
 from plipdesk.engine.viewing import OpenSlides, ViewingService
-from plipdesk.slides.errors import SlideProblem
+from plipdesk.slides.errors import ChannelsNeeded, SlideProblem
 from plipdesk.slides.opening import open_slide
 from plipdesk.slides.tissue import detect_tissue
 from tests.drawing import pyramidal_tiff, tissue_picture
@@ -159,6 +160,22 @@ def test_slides_stay_open_while_they_are_used_and_few_beyond_that(tmp_path: Path
         first.read_region(0, 0, 0, 8, 8)
     with slides.lent(str(paths[0])) as fresh:
         assert fresh is not first
+    slides.close()
+
+
+def test_chosen_channels_are_shown_and_a_new_choice_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "deep.ome.tif"
+    planes = np.arange(3 * 64 * 64, dtype=np.uint8).reshape(3, 64, 64)
+    tifffile.imwrite(path, planes, photometric="minisblack", tile=(64, 64), metadata={"axes": "CYX"})
+    chosen: dict[str, tuple[int, ...]] = {}
+    slides = OpenSlides(channels_of=chosen.get)
+    with pytest.raises(ChannelsNeeded), slides.lent(str(path)):
+        pass
+    for channels in ((0, 1, 2), (2, 1, 0)):
+        chosen[str(path)] = channels
+        for _ in range(2):
+            with slides.lent(str(path)) as reader:
+                assert (reader.read_region(0, 0, 0, 64, 64) == np.moveaxis(planes[list(channels)], 0, -1)).all()
     slides.close()
 
 

@@ -53,13 +53,20 @@ class MemoryDesk:
             return self.slides.get(slide_id), [row for row in self.embeddings if row.slide_id == slide_id]
 
     def commit(
-        self, slide: SlideRow, embeddings: Sequence[EmbeddingRow], item: JobItemRow, collection: str | None
+        self,
+        slide: SlideRow,
+        embeddings: Sequence[EmbeddingRow],
+        item: JobItemRow,
+        collection: str | None,
+        replaces: Sequence[int] = (),
     ) -> None:
         self.on_commit(slide)
         with self._lock:
             self.slides[slide.slide_id] = slide
             for row in embeddings:
-                self.embeddings.append(dataclasses.replace(row, embedding_id=len(self.embeddings) + 1))
+                number = 1 + max((old.embedding_id for old in self.embeddings), default=0)
+                self.embeddings.append(dataclasses.replace(row, embedding_id=number))
+            self.embeddings = [row for row in self.embeddings if row.embedding_id not in replaces]
             self.ended[item.path] = item
             if collection is not None:
                 self.collections.setdefault(collection, []).append(slide.slide_id)

@@ -199,15 +199,6 @@ def test_a_slide_that_does_not_tell_its_mpp_is_skipped_until_it_is_given(bench: 
     assert (row.mpp_um, row.mpp_source) == (0.5, "given")
 
 
-def test_another_mpp_for_what_is_indexed_is_not_taken_silently(bench: Bench) -> None:
-    bench.draw("a.tif")
-    bench.run()
-    document = _second_run(bench, mpp_um=0.25)
-    assert _statuses(document) == {"a.tif": "skipped"}
-    assert "plipdesk slides remove" in _reason(document, "a.tif")
-    assert [row.mpp_um for row in bench.desk.slides.values()] == [0.5]
-
-
 def test_a_slide_without_tissue_is_skipped_in_words(bench: Bench) -> None:
     white = np.full((384, 512, 3), 245, np.uint8)
     pyramidal_tiff(bench.slides / "white.tif", levels=2, pixels=white)

@@ -29,23 +29,35 @@ SEED_VARIABLE = "PLIPDESK_KILL_SEED"
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run comes to that nobody disturbs, and how long it takes."""
+    """What a run comes to that nobody disturbs, and how long it takes.
+
+    ``recut``: the run is one that cuts anew, at another MPP, what an earlier one (never disturbed) has cut.
+    """
 
     slides: list[Path]
+    recut: bool
     committed: dict[str, Any]
     answers: list[list[tuple[Any, ...]]]
     seconds: float
 
 
-def _undisturbed(root: Path, slides: list[Path]) -> Undisturbed:
+def _submit(watcher: Watcher, slides: list[Path], *, recut: bool) -> int:
+    """The job that is disturbed; returns its number."""
+    if not recut:
+        return watcher.submit(slides[0].parent, collection="all")
+    watcher.wait_for_end(watcher.submit(slides[0].parent), "done")
+    return watcher.submit(slides[0].parent, collection="all", mpp_um=0.25)
+
+
+def _undisturbed(root: Path, slides: list[Path], *, recut: bool = False) -> Undisturbed:
     site = Site(root)
     watcher = site.connect()
     began_s = time.monotonic()
-    watcher.wait_for_end(watcher.submit(slides[0].parent, collection="all"), "done")
+    watcher.wait_for_end(_submit(watcher, slides, recut=recut), "done")
     seconds = time.monotonic() - began_s
     found = answers(watcher, slides)
     site.close()
-    return Undisturbed(slides, snapshot(site.workspace), found, seconds)
+    return Undisturbed(slides, recut, snapshot(site.workspace), found, seconds)
 
 
 class Disturber:
@@ -61,7 +73,7 @@ class Disturber:
     def run(self, kills: int) -> Watcher:
         """Submit the job, kill up to ``kills`` times, wait for the job's end; returns a client of the last engine."""
         watcher = self._come_back()
-        job = watcher.submit(self._undisturbed.slides[0].parent, collection="all")
+        job = _submit(watcher, self._undisturbed.slides, recut=self._undisturbed.recut)
         while self.killed.total() < kills:
             if self._wait_for_moment(watcher, job):
                 break
@@ -150,6 +162,16 @@ def test_kills_change_nothing(tmp_path: Path, undisturbed: Undisturbed, part: in
     seed = int(os.environ.get(SEED_VARIABLE, "20260")) + part
     killed = _disturb(tmp_path, undisturbed, seed, kills=10)
     assert killed.total() >= 10
+
+
+def test_kills_leave_neither_old_nor_new_patches_twice(tmp_path: Path, drawn: list[Path]) -> None:
+    """Cutting anew: at each moment a slide has its old patches or its new ones, and in the end nothing of the old."""
+    seed = int(os.environ.get(SEED_VARIABLE, "20260")) + 7
+    undisturbed = _undisturbed(tmp_path / "undisturbed", drawn, recut=True)
+    assert {row.size0_px for row in undisturbed.committed["embeddings"]} == {128.0}
+    assert len(undisturbed.committed["files"]) == len(drawn)
+    killed = _disturb(tmp_path, undisturbed, seed, kills=8)
+    assert killed.total() >= 8
 
 
 @pytest.mark.soak

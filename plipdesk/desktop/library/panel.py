@@ -27,6 +27,7 @@ from plipdesk.desktop.jobs.controller import JobsController
 from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.library.model import LibraryDelegate, LibraryModel
 from plipdesk.desktop.pictures import PictureStore
+from plipdesk.desktop.state.channels import remedy_lacks_channels
 from plipdesk.desktop.state.jobs import found_no_tissue, reason_text
 from plipdesk.desktop.state.library import Entry
 from plipdesk.desktop.state.mpp import reason_lacks_mpp
@@ -41,7 +42,7 @@ class LibraryPanel(QWidget):
     similar_wanted = Signal(object)
     only_wanted = Signal(object)
     retry_wanted = Signal(object)
-    mpp_wanted = Signal(object)
+    answer_wanted = Signal(object)
     whole_wanted = Signal(object)
     """Index all of a slide on which no tissue was found."""
     remove_wanted = Signal(object)
@@ -158,7 +159,9 @@ class LibraryPanel(QWidget):
         if entry.state in ("failed", "skipped", "known"):
             menu.addAction(self.tr("Try again"), lambda: self.retry_wanted.emit(entry))
         if reason_lacks_mpp(entry.reason, entry.remedy):
-            menu.addAction(self.tr("Tell µm per pixel…"), lambda: self.mpp_wanted.emit(entry))
+            menu.addAction(self.tr("Tell µm per pixel…"), lambda: self.answer_wanted.emit(entry))
+        if remedy_lacks_channels(entry.remedy):
+            menu.addAction(self.tr("Choose channels…"), lambda: self.answer_wanted.emit(entry))
         if slide is not None:
             slide_id = slide.slide_id
             put = menu.addMenu(self.tr("Add to collection"))
@@ -194,9 +197,13 @@ class LibraryPanel(QWidget):
         self.take_all.setToolTip(self.take_all.accessibleName())
         self.take_all.clicked.connect(lambda: self._emit_current(self.whole_wanted))
         self.retry.clicked.connect(lambda: self._emit_current(self.retry_wanted))
-        self.tell_mpp.clicked.connect(lambda: self._emit_current(self.mpp_wanted))
+        self.tell_mpp.clicked.connect(lambda: self._emit_current(self.answer_wanted))
+        self.choose_channels = QPushButton(self.tr("Choose channels…"))
+        self.choose_channels.setAccessibleName(self.choose_channels.text())
+        self.choose_channels.clicked.connect(lambda: self._emit_current(self.answer_wanted))
         buttons = QHBoxLayout()
         buttons.addWidget(self.tell_mpp)
+        buttons.addWidget(self.choose_channels)
         buttons.addWidget(self.take_all)
         buttons.addWidget(self.retry)
         buttons.addStretch(1)
@@ -238,6 +245,7 @@ class LibraryPanel(QWidget):
         if entry is not None and in_trouble:
             self._reason.setText(reason_text(entry.reason, entry.remedy))
             self.tell_mpp.setVisible(reason_lacks_mpp(entry.reason, entry.remedy))
+            self.choose_channels.setVisible(remedy_lacks_channels(entry.remedy))
             self.take_all.setVisible(found_no_tissue(entry.reason))
 
     def _show_collections(self) -> None:

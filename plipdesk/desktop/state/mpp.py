@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from plipdesk.base.progress import Json
 from plipdesk.catalogue.rows import JobItemRow, JobRow
+from plipdesk.desktop.state.questions import FolderQuestions
 from plipdesk.desktop.viewer.camera import OBJECTIVE_MPP_UM
 
 OBJECTIVES = (5, 10, 20, 40)
@@ -37,45 +37,14 @@ class MppAnswer:
     whole_folder: bool
 
 
-class MppQuestions:
-    """Asks about each slide at most once; a folder's answer holds for what comes later from that folder."""
-
-    def __init__(self) -> None:
-        self.waiting: list[JobItemRow] = []
-        self._asked: set[str] = set()
-        self._folders: dict[str, float] = {}
-
-    def add(self, item: JobItemRow) -> float | None:
-        """Note a skipped item; returns the value its folder was given, else None, and the question waits."""
-        known = self._folders.get(_folder(item.path))
-        if known is not None:
-            return known if self._first_time(item.path) else None
-        if self._first_time(item.path):
-            self.waiting.append(item)
-        return None
+class MppQuestions(FolderQuestions[float]):
+    """See :class:`FolderQuestions`."""
 
     def answer(self, item: JobItemRow, answer: MppAnswer | None) -> list[JobItemRow]:
         """Take an answer (None: not now); returns the items to be submitted again with it."""
-        self.waiting = [other for other in self.waiting if other.path != item.path]
         if answer is None:
-            return []
-        if not answer.whole_folder:
-            return [item]
-        folder = _folder(item.path)
-        self._folders[folder] = answer.mpp_um
-        same = [other for other in self.waiting if _folder(other.path) == folder]
-        self.waiting = [other for other in self.waiting if _folder(other.path) != folder]
-        return [item, *same]
-
-    def ask_again(self, path: str) -> None:
-        """A person wants the question back."""
-        self._asked.discard(path)
-
-    def _first_time(self, path: str) -> bool:
-        if path in self._asked:
-            return False
-        self._asked.add(path)
-        return True
+            return self.settle(item, None, whole_folder=False)
+        return self.settle(item, answer.mpp_um, whole_folder=answer.whole_folder)
 
 
 def index_params(paths: list[str], *, collection: str | None = None, recursive: bool = True) -> dict[str, Json]:
@@ -93,11 +62,7 @@ def index_params(paths: list[str], *, collection: str | None = None, recursive: 
     }
 
 
-def resubmission(job: JobRow | None, paths: list[str], mpp_um: float | None) -> dict[str, Json]:
-    """The same job for these paths only, with their µm per pixel given."""
+def resubmission(job: JobRow | None, paths: list[str], **answered: Json) -> dict[str, Json]:
+    """The same job for these paths only, with what a person answered (``mpp_um``, ``channels``)."""
     params = dict(job.params) if job is not None else index_params(paths)
-    return {**params, "paths": paths, "mpp_um": mpp_um, "recursive": False}
-
-
-def _folder(path: str) -> str:
-    return str(PurePath(path).parent)
+    return {**params, "paths": paths, "recursive": False, **answered}
