@@ -1,7 +1,8 @@
 """``plipdesk index`` against the script people write themselves (OpenSlide, PIL and the eager model in one loop), and,
 where it is installed, against LazySlide: the same slide, the same weights, whole processes, in pairs.
 
-LazySlide is asked for only where ``PLIPDESK_LAZYSLIDE`` names the Python of an environment of its own that has it.
+``python -m benchmarks.plain_script [MODEL …]``. LazySlide is asked for only where ``PLIPDESK_LAZYSLIDE`` names the
+Python of an environment of its own that has it.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def lazyslide_loop(slide_path: str, model_folder: str, mpp_um: str, out: str) ->
     import lazyslide as zs  # type: ignore[import-not-found]
     import torch
     from open_clip.transform import image_transform
+    from PIL import Image
     from safetensors.torch import load_file
     from wsidata import open_wsi  # type: ignore[import-not-found]
 
@@ -101,7 +103,11 @@ def lazyslide_loop(slide_path: str, model_folder: str, mpp_um: str, out: str) ->
     transform = image_transform(
         card["input_px"], is_train=False, mean=tuple(card["mean"]), std=tuple(card["std"]), interpolation="bicubic"
     )
-    zs.tl.feature_extraction(wsi, Tower(), model_name="model", transform=transform, batch_size=BATCH, device="cpu")
+
+    def prepared(pixels: np.ndarray) -> torch.Tensor:
+        return transform(Image.fromarray(np.asarray(pixels)))
+
+    zs.tl.feature_extraction(wsi, Tower(), model_name="model", transform=prepared, batch_size=BATCH, device="cpu")
     found = wsi.tables["model_tiles"].X
     np.save(out, found)
     return len(found)
@@ -133,8 +139,8 @@ def _index_anew(folder: Path, slide: Path, encoder: str) -> list[str]:
     return [sys.executable, "-m", "plipdesk", *words]
 
 
-def measure() -> dict[str, Any]:
-    """Patches a second of both, whole processes, imports and start included."""
+def measure(chosen: list[str]) -> dict[str, Any]:
+    """Patches a second of both, whole processes, imports and start included; of the ``chosen`` models, or of all."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     slide = SLIDES / SLIDE
     from plipdesk.slides.opening import open_slide
@@ -148,6 +154,8 @@ def measure() -> dict[str, Any]:
         rivals["LazySlide"] = (os.environ["PLIPDESK_LAZYSLIDE"], "lazyslide")
     with tempfile.TemporaryDirectory() as folder:
         for encoder, model_folder in model_folders(Path(folder)).items():
+            if chosen and encoder not in chosen:
+                continue
             for rival, (python, mode) in rivals.items():
                 ours: list[int] = []
                 theirs: list[int] = []
@@ -182,15 +190,15 @@ def main() -> None:
     if not (SLIDES / SLIDE).exists():
         print(f"no real slide at {SLIDES / SLIDE}: set PLIPDESK_REALDATA")
         return
-    document = measure()
+    document = measure(sys.argv[1:])
     print(json.dumps(document, indent=2))
     write_result("plain_script", document)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    loops = {"plain": plain_loop, "lazyslide": lazyslide_loop}
+    if sys.argv[1:2] and sys.argv[1] in loops:
         sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-        loops = {"plain": plain_loop, "lazyslide": lazyslide_loop}
         print(loops[sys.argv[1]](*sys.argv[2:]))
     else:
         main()

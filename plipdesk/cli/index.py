@@ -32,9 +32,12 @@ def declare(app: typer.Typer) -> None:
             str | None, typer.Option(metavar="X,Y", help="µm per pixel of the patches; several make a tiling each.")
         ] = None,
         overlap: Annotated[
-            float, typer.Option(min=0, max=0.9, help="Share by which neighbouring patches overlap.")
-        ] = 0,
-        tissue: Annotated[str, typer.Option(help="auto, all, or a GeoJSON file with outlines.")] = "auto",
+            float | None,
+            typer.Option(min=0, max=0.9, help="Share by which neighbouring patches overlap; none if nothing is said."),
+        ] = None,
+        tissue: Annotated[
+            str | None, typer.Option(help="auto (if nothing is said), all, or a GeoJSON file with outlines.")
+        ] = None,
         channels: Annotated[
             str | None,
             typer.Option(
@@ -51,8 +54,9 @@ def declare(app: typer.Typer) -> None:
     ) -> int:
         """Cut slides into patches and store what the encoder sees in them.
 
-        A slide that was cut otherwise before is cut anew: its new patches take the place of those of the same scale,
-        and, where the slide's own µm per pixel are corrected, of all.
+        A slide that was cut by another --overlap or --tissue before is cut anew, and its new patches take the place of
+        those of the same scale; where neither is given it stays as it is. Where a slide's own µm per pixel are
+        corrected with --mpp, all its patches are cut anew.
         """
         there = [absolute(path) for path in paths if path.expanduser().exists()]
         missing = [absolute(path) for path in paths if not path.expanduser().exists()]
@@ -60,7 +64,7 @@ def declare(app: typer.Typer) -> None:
             raise NotFound("This file or folder does not exist.", path=missing[0], remedy="Check the path.")
         if mpp is not None and not 0.01 <= mpp <= 100:
             raise UsageProblem(f"{mpp} is not a slide's MPP.", remedy="Give 0.01 to 100 µm per pixel with --mpp.")
-        if tissue not in ("auto", "all"):
+        if tissue is not None and tissue not in ("auto", "all"):
             outlines = absolute(Path(tissue))
             if not outlines.is_file():
                 raise NotFound("The file with tissue outlines does not exist.", path=outlines, remedy="Check --tissue.")

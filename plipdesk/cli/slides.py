@@ -92,7 +92,11 @@ def set_slide(
         reply = engine.request(message)
         assert isinstance(reply, messages.SlideList)
         # The same engine for the jobs, which would else wait for the next one.
-        for params in recuts(reply.slides[0], reply.embeddings):
+        stale = recuts(reply.slides[0], reply.embeddings)
+        if stale and not Path(reply.slides[0].path).exists():
+            stale = []
+            session.remark("The slide is not where it was: its patches are cut anew once it is indexed again.")
+        for params in stale:
             job = follow_job(session, "index", params)
             for indexed in job.result.get("slides", ()):
                 if indexed["status"] not in DONE_STATES:

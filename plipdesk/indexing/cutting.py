@@ -47,35 +47,48 @@ class Cutting:
 
 
 def plan_cutting(
-    wanted: Sequence[TilingSettings], rows: Sequence[EmbeddingRow], mpp_um: float | None, *, keep_old: bool
+    wanted: Sequence[TilingSettings],
+    rows: Sequence[EmbeddingRow],
+    mpp_um: float | None,
+    *,
+    keep_old: bool,
+    loosely: bool = False,
 ) -> Cutting:
     """Compare what is wanted of a slide with the ``rows`` that one encoder has of it.
 
     Once something has to be made, everything that was cut at another scale is made anew with it, but for hand-drawn
-    tissue, whose drawing is not kept; what is replaced goes, unless ``keep_old``.
+    tissue, whose drawing is not kept; what is replaced goes, unless ``keep_old``. ``loosely``: of what is wanted only
+    the scale and the channels count; overlap and tissue may be those of before.
     """
-    there, missing = _compared(wanted, rows, mpp_um)
+    there, missing = _compared(wanted, rows, mpp_um, loosely)
     if not missing or keep_old:
         return Cutting(tuple(missing), tuple(there), (), mpp_um)
     stale = [row for row in rows if not fits_scale(row, mpp_um)]
-    channels = wanted[0].channels
+    before = [
+        dataclasses.replace(settings_of(row.tiling), channels=wanted[0].channels, slide_mpp_um=None) for row in stale
+    ]
+    before = [settings for settings in before if settings.tissue in ("auto", "all")]
     asked = list(wanted)
-    for row in stale:
-        again = dataclasses.replace(settings_of(row.tiling), channels=channels, slide_mpp_um=None)
-        if again.tissue in ("auto", "all") and not any(_same_scale(again.patch_mpp_um, one) for one in asked):
-            asked.append(again)
-    there, missing = _compared(asked, rows, mpp_um)
+    if loosely:
+        asked = [next((old for old in before if _same_scale(old.patch_mpp_um, one)), one) for one in asked]
+    for old in before:
+        if not any(_same_scale(old.patch_mpp_um, one) for one in asked):
+            asked.append(old)
+    there, missing = _compared(asked, rows, mpp_um, loosely)
     serving = {row.embedding_id for row in there}
     others = tuple(row for row in rows if row.embedding_id not in serving)
     return Cutting(tuple(missing), tuple(there), others, mpp_um)
 
 
 def _compared(
-    wanted: Sequence[TilingSettings], rows: Sequence[EmbeddingRow], mpp_um: float | None
+    wanted: Sequence[TilingSettings], rows: Sequence[EmbeddingRow], mpp_um: float | None, loosely: bool
 ) -> tuple[list[EmbeddingRow], list[TilingSettings]]:
     there, missing = [], []
     for settings in wanted:
-        row = next((row for row in rows if fits_scale(row, mpp_um) and _cuts_like(row.tiling, settings)), None)
+        fitting = [row for row in rows if fits_scale(row, mpp_um)]
+        row = next((row for row in fitting if _cuts_like(row.tiling, settings)), None)
+        if row is None and loosely:
+            row = next((row for row in fitting if _shows_like(row.tiling, settings)), None)
         if row is not None:
             there.append(row)
         elif any(row.tiling_id == settings.tiling_id for row in rows):
@@ -98,6 +111,14 @@ def _same_scale(patch_mpp_um: float, settings: TilingSettings) -> bool:
 def _cuts_like(tiling: Mapping[str, Json], settings: TilingSettings) -> bool:
     document = settings.document()
     return {**tiling, "slide_mpp_um": None} == {**document, "slide_mpp_um": None}
+
+
+def _shows_like(tiling: Mapping[str, Json], settings: TilingSettings) -> bool:
+    """Whether patches show the same field at the same scale by the same channels, wherever they lie."""
+    old = settings_of(tiling)
+    return (old.patch_px, old.channels) == (settings.patch_px, settings.channels) and _same_scale(
+        old.patch_mpp_um, settings
+    )
 
 
 def settings_of(tiling: Mapping[str, Json]) -> TilingSettings:

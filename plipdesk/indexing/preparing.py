@@ -215,7 +215,7 @@ class Preparer:
         mpp_um: float | None,
     ) -> Cutting:
         wanted = self._settings.tilings(self._encoder.card, mask_sha256, channels)
-        return plan_cutting(wanted, rows, mpp_um, keep_old=self._settings.keep_old)
+        return plan_cutting(wanted, rows, mpp_um, keep_old=self._settings.keep_old, loosely=self._settings.loosely)
 
     def _plan(self, reader: SlideReader, tiling: Tiling, rows: Sequence[EmbeddingRow], *, ahead: bool) -> Plan:
         copied = copied_of(self._workspace, tiling, rows)

@@ -22,7 +22,8 @@ class IndexSettings:
     ``mpp_um`` is the slides' level-0 MPP where the person gives it; ``patch_mpp_um`` the MPPs of the tilings (none: the
     encoder's own); ``overlap`` the share of a patch's side that neighbours have in common; ``tissue`` is ``auto``,
     ``all`` or the path of a GeoJSON file; ``channels`` one (grey) or three (red, green, blue) of what is no 8-bit
-    colour; ``keep_old`` leaves patches that were cut otherwise beside the new ones.
+    colour; ``keep_old`` leaves patches that were cut otherwise beside the new ones. ``loosely``: nobody said how to
+    cut, so that what is cut already, by whatever overlap and tissue, may stay as it is.
     """
 
     paths: tuple[Path, ...]
@@ -36,6 +37,7 @@ class IndexSettings:
     recursive: bool
     channels: tuple[int, ...] | None = None
     keep_old: bool = False
+    loosely: bool = False
 
     @classmethod
     def from_params(cls, params: Mapping[str, Json]) -> IndexSettings:
@@ -56,6 +58,7 @@ class IndexSettings:
             recursive=bool(params.get("recursive")),
             channels=tuple(int(channel) for channel in params.get("channels") or ()) or None,
             keep_old=bool(params.get("keep_old")),
+            loosely=params.get("overlap") is None and params.get("tissue") is None,
         )
         low, high = _MPP_RANGE_UM
         given = [*settings.patch_mpp_um, *([] if settings.mpp_um is None else [settings.mpp_um])]

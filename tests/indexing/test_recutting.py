@@ -108,12 +108,21 @@ def test_another_tiling_of_the_same_scale_takes_the_place_of_the_old_one(bench: 
     assert kept.keys() < dense.keys()
     assert all((dense[corner] == vector).all() for corner, vector in kept.items())
     assert bench.encoder.encoded == len(dense) - len(kept)
-    # The way back needs nothing but copies.
-    assert status(again(bench)) == "indexed"
+    # Where nobody says how to cut, it stays as it is; the way back needs nothing but copies.
+    assert status(again(bench)) == "unchanged"
+    assert status(again(bench, overlap=0.0)) == "indexed"
     assert bench.encoder.encoded == 0
     assert {corner: vector.tobytes() for corner, vector in vectors(bench).items()} == {
         corner: vector.tobytes() for corner, vector in kept.items()
     }
+
+
+def test_a_corrected_mpp_keeps_the_way_of_cutting(bench: Bench) -> None:
+    bench.draw("a.tif")
+    bench.run(overlap=0.5, tissue="all")
+    assert status(again(bench, mpp_um=0.4)) == "indexed"
+    (row,) = bench.desk.embeddings
+    assert (row.tiling["overlap"], row.tiling["tissue"], row.size0_px) == (0.5, "all", 80.0)
 
 
 def test_another_scale_stands_beside(bench: Bench) -> None:

@@ -56,8 +56,6 @@ def index_params(paths: list[str], *, collection: str | None = None, recursive: 
         "encoder": None,
         "mpp_um": None,
         "patch_mpp_um": [],
-        "overlap": 0.0,
-        "tissue": "auto",
         "recursive": recursive,
     }
 
