@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plipdesk.base.files import atomic_write, sha256_of
+from plipdesk.base.files import DiskFull, atomic_write, sha256_of
 from plipdesk.base.progress import JobContext, QuietContext
 from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, ModelFile, OriginalFile
 from plipdesk.encoders.export import graph_folder
@@ -121,10 +121,17 @@ def _read(
 
 
 def _write(draft: Draft, folder: Path) -> dict[str, ModelFile]:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     weights = folder / WEIGHTS_NAME
-    save_file({name: tensor.contiguous() for name, tensor in draft.tensors.items()}, weights)
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in draft.tensors.items()}, weights)
+    except SafetensorError as error:
+        # The library tells a full disk in words only.
+        raise DiskFull(
+            f"The converted weights could not be written: {error}.", path=folder.parent, remedy="Free some space."
+        ) from error
     # The library lets nobody else read it, and a workspace may be a department's.
     weights.chmod(0o644)
     files = {"weights": ModelFile(name=WEIGHTS_NAME, sha256=sha256_of(weights))}
