@@ -10,9 +10,15 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.encoders.importing import import_model
+from plipdesk.encoders.importing.images import read_images_only
 from plipdesk.encoders.importing.trunks import told_by_shapes
+from plipdesk.encoders.null import null_card
+from plipdesk.encoders.onnx_runtime import open_session
+from plipdesk.encoders.preprocess import fit_picture
+from plipdesk.encoders.trunk_graph import trunk_graph
 from tests.encoders.importing.originals import save_tensors, shaken, write_json
 from tests.encoders.importing.test_hf_clip import encoders
 from tests.encoders.models import lowest_cosine, random_patches
@@ -92,15 +98,34 @@ def test_densenet_as_mudipath(tmp_path: Path) -> None:
         if not name.endswith("num_batches_tracked"):
             tensors["module.backbone." + old] = tensor
     tensors["heads.0.weight"] = torch.zeros(3, 1024)
-    report = import_model(save_tensors(tmp_path / "mudipath.safetensors", tensors), tmp_path / "models")
+    path = save_tensors(tmp_path / "mudipath.safetensors", tensors)
+    draft = read_images_only(None, tensors, None, path)
+    assert {"heads.0.weight", "classifier.weight"} <= set(draft.left_out)
     model.classifier = torch.nn.Identity()
-    check(report, model)
+    ours = build_model(draft.architecture).eval()
+    ours.load_state_dict(dict(draft.tensors))
+    planes = planes_of(random_patches(2, 224), draft.picture.mean, draft.picture.std)
+    with torch.inference_mode():
+        first, second = (functional.normalize(rows, dim=-1).numpy() for rows in (ours.visual(planes), model(planes)))
+    assert lowest_cosine(first, second) >= 0.99999
     rules = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
     picture = random_patches(1, 300)[0][:290]
-    fitted = np.asarray(rules(Image.fromarray(picture)))
-    encoder = encoders(report)[1]
-    assert np.abs(encoder.encode_pictures([picture]) - encoder.encode_patches(fitted[None])).max() < 1e-6
-    encoder.close()
+    fitted = fit_picture(picture, draft.picture, draft.picture.resize_px)
+    assert np.array_equal(fitted, np.asarray(rules(Image.fromarray(picture))))
+
+
+def test_a_densenet_in_onnx_runtime(tmp_path: Path) -> None:
+    import onnx
+
+    trunk = timm.models.densenet.DenseNet(growth_rate=4, block_config=(1, 2, 1, 1), num_classes=0)
+    visual = shaken(trunk)
+    card = null_card().model_copy(update={"dim": trunk.num_features})
+    onnx.save(trunk_graph(card, visual), tmp_path / "image.onnx")
+    patches = random_patches(3, card.input_px)
+    found = open_session(tmp_path / "image.onnx", 1).run(None, {"pixels": patches})[0]
+    with torch.inference_mode():
+        expected = functional.normalize(visual(planes_of(patches, card.mean, card.std)), dim=-1).numpy()
+    assert lowest_cosine(found, expected) >= 0.99999
 
 
 def test_resnet_of_torchvision(tmp_path: Path) -> None:

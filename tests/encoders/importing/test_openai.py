@@ -10,8 +10,11 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import nn
 
+from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.encoders.importing import import_model
+from plipdesk.encoders.importing.fitting import check_fit
+from plipdesk.encoders.importing.openai import read_openai
 from tests.encoders.importing.originals import save_tensors, shaken
 from tests.encoders.importing.test_hf_clip import encoders
 from tests.encoders.importing.test_open_clip import TEXTS, pictures_of, seen_by
@@ -67,7 +70,7 @@ def original(vision: str) -> tuple[Any, dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize(
     ("vision", "form"),
-    [("transformer", "archive"), ("transformer", "state"), ("resnet", "state"), ("transformer", "named")],
+    [("transformer", "archive"), ("transformer", "state"), ("transformer", "named")],
 )
 def test_openai_clip(tmp_path: Path, vision: str, form: str) -> None:
     model, tensors = original(vision)
@@ -93,6 +96,17 @@ def test_openai_clip(tmp_path: Path, vision: str, form: str) -> None:
         assert lowest_cosine(encoder.encode_pictures(pictures), seen_by(model, pictures)) >= 0.99999
         assert lowest_cosine(encoder.encode_texts(TEXTS), read) >= 0.99999
         encoder.close()
+
+
+def test_openai_s_resnets_are_told_by_their_shapes(tmp_path: Path) -> None:
+    model, tensors = original("resnet")
+    draft = read_openai(tensors, tmp_path)
+    check_fit(draft.architecture, draft.tensors, tmp_path)
+    ours: Any = build_model(draft.architecture).eval()
+    ours.load_state_dict(dict(draft.tensors))
+    planes = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        assert torch.allclose(ours.encode_image(planes), model.encode_image(planes), atol=1e-5)
 
 
 def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
