@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from plipdesk.cli.commands import command, group
+from plipdesk.cli.datasets_learning import declare as declare_learning
 from plipdesk.cli.datasets_more import (
     EncoderOption,
     MediaOption,
@@ -64,6 +65,7 @@ def build(
 
 
 declare(app)
+declare_learning(app)
 
 
 def _tell(session: Session, document: dict[str, Any], out: Path) -> None:

@@ -200,7 +200,7 @@ def _list(session: Session, made: Any, unsure: bool, limit: int, encoder: str | 
             scores = reviewing.agreement(made, loaded)
         finally:
             loaded.close()
-    numbers = reviewing.to_look_at(made, scores=scores, unsure=(0.2, 0.8) if unsure else None)
+    numbers = reviewing.to_look_at(made, scores=scores, unsure=reviewing.unsure_bounds(made) if unsure else None)
     rows = []
     for number in numbers[:limit]:
         pair = made.pairs[number]

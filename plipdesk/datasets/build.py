@@ -20,7 +20,7 @@ import numpy as np
 
 from plipdesk import __version__
 from plipdesk.base.errors import UsageProblem
-from plipdesk.base.files import atomic_write
+from plipdesk.base.files import atomic_write, sha256_of
 from plipdesk.base.ids import settings_id
 from plipdesk.base.progress import JobContext, Json
 from plipdesk.datasets.counts import StepCount
@@ -29,6 +29,7 @@ from plipdesk.datasets.exporting import export_pictures, write_manifest_of
 from plipdesk.datasets.flow import Flow, TextFlow
 from plipdesk.datasets.media import MediaFolder
 from plipdesk.datasets.pair import Pair, Post, form_pairs
+from plipdesk.datasets.pathology_filter import PROBE
 from plipdesk.datasets.picture_facts import PictureTable, gather_facts
 from plipdesk.datasets.shards import write_shards
 from plipdesk.datasets.sources.container import Unsafe
@@ -37,6 +38,7 @@ from plipdesk.datasets.sources.kinds import Source
 from plipdesk.datasets.sources.trouble import Trouble
 from plipdesk.datasets.spill import buckets_for, framed, gather, write_framed
 from plipdesk.datasets.steps.base import sift
+from plipdesk.datasets.steps.showing import Pathology
 from plipdesk.datasets.threads import join
 from plipdesk.encoders.protocol import Encoder
 
@@ -60,6 +62,11 @@ class BuildPlan:
             "sources": [source.identity() for source in self.sources],
             "media": [str(folder) for folder in self.media],
             "flow": self.flow.document(),
+            "filters": [
+                sha256_of(step.filter / PROBE)
+                for step in self.flow.steps
+                if isinstance(step, Pathology) and step.filter is not None and (step.filter / PROBE).exists()
+            ],
             "encoder": encoder.fingerprint if encoder is not None else None,
             "shards": self.shards,
         }
@@ -82,7 +89,7 @@ def build(plan: BuildPlan, encoder: Encoder | None, context: JobContext, *, fres
     _prepare(layout, name, fresh)
     if layout.document.exists():
         return DataSet.open(plan.out)
-    read, pairs, counts, formed, joined = _text_stage(plan, layout, context)
+    read, pairs, counts, formed, joined = text_stage(plan, layout, context)
     dropped_files = sorted((layout.work / "text").glob("*.dropped"))
     table = gather_facts(
         list(dict.fromkeys(pair.picture for pair in pairs if pair.picture)), layout.work / "pictures", encoder, context
@@ -143,7 +150,7 @@ def _prepare(layout: Layout, name: str, fresh: bool) -> None:
         stream.write(json.dumps({"plan": name}).encode())
 
 
-def _text_stage(
+def text_stage(
     plan: BuildPlan, layout: Layout, context: JobContext
 ) -> tuple[Trouble, list[Pair], list[StepCount], int, Counter[str]]:
     work = layout.work

@@ -25,7 +25,7 @@ class LanguageDetector:
     English captions of tissue is lost.
     """
 
-    def __init__(self, wanted: tuple[str, ...] = ("en",), *, sure: float = 0.5, likely: float = 0.1) -> None:
+    def __init__(self, wanted: tuple[str, ...] = ("en",), *, sure: float = 0.6, likely: float = 0.1) -> None:
         self._wanted = frozenset(wanted)
         self._sure, self._likely = sure, likely
         self._model = _model(wanted)

@@ -60,6 +60,8 @@ class PictureTable:
     facts: list[Facts]
     embeddings: NDArray[np.float16] | None = None
     encoder: str = ""
+    model: Encoder | None = None
+    """The encoder itself, for steps that compare with other pictures."""
     same_as: dict[str, str] = field(default_factory=dict)
     """Pair → the pair whose picture its own repeats; filled by the step that looks for such."""
     scores: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -193,7 +195,7 @@ def gather_facts(
         parts.append(vectors)
         context.report(start + len(some), len(paths), unit="pictures", note="looking at pictures")
     embeddings = np.concatenate(parts) if parts and encoder is not None else None
-    return PictureTable(facts, embeddings, encoder.fingerprint if encoder is not None else "")
+    return PictureTable(facts, embeddings, encoder.fingerprint if encoder is not None else "", encoder)
 
 
 def _chunk(

@@ -214,3 +214,12 @@ def pair_called(made: DataSet, name: str) -> FinishedPair:
         if pair.id == name:
             return pair
     raise NotFound(f"There is no pair {name} here.", path=made.layout.root, remedy="Check the id.")
+
+
+def unsure_bounds(made: DataSet) -> tuple[float, float]:
+    """Between which shares of *pathology* the filter of the data set's flow was unsure."""
+    for step in made.document["flow"]["steps"]:
+        for name, settings in step.items():
+            if name == "pathology":
+                return settings["threshold"] - settings["margin"], settings["threshold"] + settings["margin"]
+    return 0.3, 0.7

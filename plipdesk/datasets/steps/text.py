@@ -73,7 +73,7 @@ class Language(TextStep):
     name: ClassVar[str] = "language"
     wanted: tuple[str, ...] = ("en",)
     trust_declared: bool = True
-    sure: float = 0.5
+    sure: float = 0.6
     likely: float = 0.1
 
     def pair_judge(self, note: Noting) -> Callable[[Pair], Verdict]:  # noqa: ARG002
