@@ -42,7 +42,7 @@ def text(posts: int) -> dict[str, Any]:
         place = Path(folder)
         # At scale 1 the export holds so many posts and replies; noise brings it to what is asked.
         scale = min(1.0, posts / POSTS)
-        expected = paper_export(place, scale=scale, noise=0.62, declared=False)
+        expected = paper_export(place, scale=scale, noise=0.7, declared=False)
         lines = _posts_in(place)
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)

@@ -15,7 +15,7 @@ from plipdesk.datasets.pair import Pair
 from plipdesk.datasets.steps.base import Step, TextStep, sift
 from plipdesk.datasets.steps.pictures import Files, NearDuplicates, PictureStep, Quality, Size
 from plipdesk.datasets.steps.privacy import Privacy
-from plipdesk.datasets.steps.showing import Alike, Pathology
+from plipdesk.datasets.steps.showing import Alike, BurntIn, Pathology
 from plipdesk.datasets.steps.text import (
     Cleaning,
     Dates,
@@ -33,7 +33,7 @@ STEPS: dict[str, type[Step]] = {
     step.name: step
     for step in (
         Dates, Hashtags, Language, Retweets, Sensitive, Replies, Questions, Cleaning, Links, Privacy, Rights,
-        Files, Size, Quality, Pathology, Alike, NearDuplicates,
+        Files, Size, Quality, Pathology, Alike, BurntIn, NearDuplicates,
     )
 }  # fmt: skip
 

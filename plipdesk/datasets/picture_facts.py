@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from plipdesk.base.budget import CpuBudget
 from plipdesk.base.files import atomic_write
-from plipdesk.base.progress import JobContext
+from plipdesk.base.progress import JobContext, QuietContext
 from plipdesk.datasets.pair import Pair
 from plipdesk.encoders.card import EncoderProblem
 from plipdesk.encoders.preprocess import fit_picture
@@ -62,6 +62,8 @@ class PictureTable:
     encoder: str = ""
     model: Encoder | None = None
     """The encoder itself, for steps that compare with other pictures."""
+    context: JobContext = field(default_factory=QuietContext)
+    """Whom steps that take long tell how far they are."""
     same_as: dict[str, str] = field(default_factory=dict)
     """Pair → the pair whose picture its own repeats; filled by the step that looks for such."""
     scores: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -195,7 +197,7 @@ def gather_facts(
         parts.append(vectors)
         context.report(start + len(some), len(paths), unit="pictures", note="looking at pictures")
     embeddings = np.concatenate(parts) if parts and encoder is not None else None
-    return PictureTable(facts, embeddings, encoder.fingerprint if encoder is not None else "", encoder)
+    return PictureTable(facts, embeddings, encoder.fingerprint if encoder is not None else "", encoder, context)
 
 
 def _chunk(

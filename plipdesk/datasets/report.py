@@ -189,10 +189,16 @@ def _card(made: DataSet, found: Mapping[str, Any]) -> str:
         "", "## Licences", "", *(f"- {name}: {count:,}" for name, count in found["by_licence"].items()),
         "", "## Privacy", "",
         "Pictures carry no metadata. What looked like a person's data in captions: "
-        + (_listed(found["by_finding"]) or "nothing") + ". Text burnt into pictures was not looked for.", "",
+        + (_listed(found["by_finding"]) or "nothing") + f". Text burnt into pictures was {_looked_for(document)}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _looked_for(document: Mapping[str, Any]) -> str:
+    steps = [step for step in document["steps"] if step["name"] == "burnt-in"]
+    read = any("not read, for want of the extra ocr" not in step.get("notes", {}) for step in steps)
+    return "looked for" if read else "not looked for"

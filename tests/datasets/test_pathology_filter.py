@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -173,3 +174,28 @@ def test_nearest_rows_are_those_of_a_full_comparison() -> None:
     found = nearest(vectors[:20], vectors, 5, "e")
     expected = np.argsort(-(vectors[:20] @ vectors.T), axis=1)[:, :5]
     assert [[row for row, _ in near] for near in found] == expected.tolist()
+
+
+def test_text_in_pictures_is_read_where_the_extra_is_there_and_else_that_is_said(tmp_path: Path) -> None:
+    made = _build(tmp_path, "burnt-in")
+    (step,) = (step for step in made.steps() if step.name == "burnt-in")
+    if importlib.util.find_spec("rapidocr_onnxruntime") is None:
+        assert step.notes == {"not read, for want of the extra ocr": 9}
+    assert step.kept == 9
+
+
+def test_names_written_into_a_picture_are_found(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr_onnxruntime", reason="the extra ocr is not installed", exc_type=ImportError)
+    from PIL import Image, ImageDraw
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = Image.fromarray(stained(1)).resize((600, 400))
+    drawing = ImageDraw.Draw(picture)
+    drawing.rectangle((0, 0, 600, 60), fill="white")
+    drawing.text((10, 10), "MRN: 00123456 12.03.2019", fill="black", font_size=36)
+    picture.save(folder / "named.png")
+    (folder / "named.txt").write_text("Adenoma of the colon")
+    flow = flow_of({"steps": ["files", "burnt-in"]})
+    made = build(BuildPlan((parse_source(f"folder:{folder}"),), (), tmp_path / "out", flow), None, QuietContext())
+    assert next(iter(made.steps()[-1].reasons)).startswith("a person's")

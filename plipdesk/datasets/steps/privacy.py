@@ -34,7 +34,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?i:mrn|nhs|ssn|hospital|patient\s+id|pid|accession|acc|case|specimen|lab)\.?\s*(?i:no|nr|number|num|id|\#)?"
             r"\.?\s*[:#=]?\s*(?=[A-Z0-9/-]*\d{4})[A-Z]{0,4}[0-9][A-Z0-9/-]{3,20}\b"
-            r"|(?<![\w/-])[A-Z]{1,3}[- ]?(?:19|20)?\d{2}[-/ ]\d{3,7}(?![\w/-])"
+            r"|(?<![\w/-])[A-Z]{1,3}[- ]?(?:19|20)?\d{2}[-/]\d{3,7}(?![\w/-])"
             r"|(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])|(?<![\w.-])\d{3} \d{3} \d{4}(?!\w)"
         ),
     ),

@@ -1,4 +1,4 @@
-"""The steps that judge what a picture shows: pathology at all, and something like the pictures a person gives."""
+"""The steps that judge what a picture shows: pathology, something like given pictures, a person's data as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from plipdesk.datasets.burnt_in import text_reader
 from plipdesk.datasets.near_duplicates import nearest, normalised
 from plipdesk.datasets.pair import Family, Pair
 from plipdesk.datasets.pathology_filter import PATHOLOGY, filter_for, pathology_share
@@ -15,6 +16,7 @@ from plipdesk.datasets.picture_facts import PictureTable
 from plipdesk.datasets.query_pictures import query_vectors
 from plipdesk.datasets.steps.base import Noting, Verdict
 from plipdesk.datasets.steps.pictures import PictureStep
+from plipdesk.datasets.steps.privacy import find_identifiers
 
 
 class Pathology(PictureStep):
@@ -83,3 +85,40 @@ class Alike(PictureStep):
                 if score >= self.least_cosine:
                     found[places[row]] = max(score, found.get(places[row], score))
         return [None if table.place(pair.picture) in found else "unlike the pictures given" for pair in pairs]
+
+
+class BurntIn(PictureStep):
+    """Pictures with a person's data written into them, read by the extra *ocr*; about a second for each picture.
+
+    ``show`` keeps them and lists the kinds among the pair's findings. Without the extra nothing is read, and that is
+    noted.
+    """
+
+    name: ClassVar[str] = "burnt-in"
+    action: Literal["drop", "show"] = "drop"
+    least_confidence: float = Field(0.5, ge=0, le=1)
+
+    def judge(self, pairs: Sequence[Pair], table: PictureTable, note: Noting) -> list[Verdict]:
+        """Reads each picture once."""
+        reader = text_reader(self.least_confidence)
+        if reader is None:
+            for _ in pairs:
+                note("not read, for want of the extra ocr")
+            return [None] * len(pairs)
+        paths = list(dict.fromkeys(pair.picture for pair in pairs if pair.picture))
+        kinds: dict[str, tuple[str, ...]] = {}
+        for done, path in enumerate(paths):
+            table.context.check_cancel()
+            table.context.report(done, len(paths), unit="pictures", note="reading text in pictures")
+            text = " \n ".join(reader.lines(Path(path)))
+            kinds[path] = tuple(dict.fromkeys(finding.kind for finding in find_identifiers(text)))
+        return [self._verdict(pair, kinds.get(pair.picture, ()), note) for pair in pairs]
+
+    def _verdict(self, pair: Pair, kinds: tuple[str, ...], note: Noting) -> Verdict:
+        if not kinds:
+            return None
+        if self.action == "drop":
+            return f"a person's {kinds[0]} in the picture"
+        pair.findings = tuple(dict.fromkeys((*pair.findings, *(f"{kind} in the picture" for kind in kinds))))
+        note("a person's data seen in the picture")
+        return None
