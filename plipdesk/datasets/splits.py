@@ -15,7 +15,7 @@ from plipdesk.base.progress import Json
 from plipdesk.datasets.flow import SplitRule
 from plipdesk.datasets.near_duplicates import HashFinder, nearest, normalised
 
-_HASH_BITS = 6
+_HASH_BITS = 10
 _COSINE = 0.97
 _TOLD = 100
 

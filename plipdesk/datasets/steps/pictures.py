@@ -97,7 +97,7 @@ class NearDuplicates(PictureStep):
     """
 
     name: ClassVar[str] = "near-duplicates"
-    hash_bits: int = 6
+    hash_bits: int = 10
     cosine: float | None = 0.97
     contradicting_bits: int = 44
 
