@@ -66,7 +66,8 @@ def info(session: Session, encoder: EncoderArgument) -> None:
         session.answer(document)
     else:
         for key, value in document.items():
-            session.say(f"{key:>16}  {value}")
+            for number, line in enumerate(_lines(value)):
+                session.say(f"{'' if number else key.replace('_', ' '):>18}  {line}")
 
 
 @command(app, "use")
@@ -132,6 +133,24 @@ def _ask(session: Session, question: str) -> None:
         raise UsageProblem("This has to be confirmed.", remedy="Give --yes.")
     if not typer.confirm(question):
         raise Cancelled("Nothing was changed.")
+
+
+def _lines(value: Any) -> list[str]:
+    """A field of a card as lines for people."""
+    if isinstance(value, dict):
+        lines = []
+        for key, inner in value.items():
+            nested = _lines(inner)
+            simple = len(nested) == 1 and not isinstance(inner, dict)
+            lines += [f"{key}: {nested[0]}"] if simple else [f"{key}:", *(f"    {line}" for line in nested)]
+        return lines or ["none"]
+    if isinstance(value, list | tuple):
+        if all(isinstance(inner, dict) for inner in value):
+            return [", ".join(f"{key} {inner}" for key, inner in row.items() if inner) for row in value] or ["none"]
+        if all(isinstance(inner, float | int) for inner in value):
+            return [", ".join(str(inner) for inner in value)]
+        return [str(inner) for inner in value] or ["none"]
+    return [str(value)] if value != "" else ["none"]
 
 
 def _current(session: Session) -> str:

@@ -119,7 +119,7 @@ def download_model(
     }
     watcher.report(0, 0, unit="MB", note="Asking the hub")
     with one_at_a_time(folder):
-        _run(request, watcher)
+        _run(request, models_folder.parent, watcher)
     return folder
 
 
@@ -139,12 +139,13 @@ def _card_fields(model: KnownModel) -> dict[str, Any]:
     return fields
 
 
-def _run(request: Mapping[str, Any], context: JobContext) -> None:
+def _run(request: Mapping[str, Any], workspace: Path, context: JobContext) -> None:
     """Let the downloading process work, pass on what it tells, and end it when asked to stop."""
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_OFFLINE")} | _QUIET
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "plipdesk.encoders.download"],
+            # As every process of a workspace, it can be told whose it is.
+            [sys.executable, "-P", "-m", "plipdesk.encoders.download", "--workspace", str(workspace)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -368,6 +368,12 @@ class ModelList(Message, frozen=True):
     current: str
 
 
+class KeepToken(Message, frozen=True):
+    """Keep the token of the person's account at the hub in the system's keyring. Reply: :class:`Done`."""
+
+    token: str
+
+
 class RemoveModel(Message, frozen=True):
     """Remove an imported encoder with its files, its vectors and its index. Reply: :class:`Removed`."""
 
@@ -705,7 +711,8 @@ AnyMessage = (
     | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
     | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
-    | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status | GetReader
+    | KeepToken | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status
+    | GetReader
     | CorrectPatches | ListCorrections | CorrectionList | ListLabelSets | LabelSetList | KeepLabelSet | LabelSlide
     | SlideLabelled
     | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged

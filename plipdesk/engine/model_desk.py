@@ -68,6 +68,7 @@ class ModelDesk:
         """What reads files, or lets encoders work."""
         return {
             m.ListModels: lambda _: self._list(),
+            m.KeepToken: self._keep_token,
             m.RemoveModel: self._remove,
             m.GetCost: self._cost,
             m.Compare: self._compare,
@@ -141,6 +142,12 @@ class ModelDesk:
             self._slides_changed(*slide_ids)
         self.changed()
         return m.Removed(patches=sum(row.patches for row in rows), slides=len(slide_ids), freed_bytes=freed)
+
+    def _keep_token(self, asked: m.KeepToken) -> m.Done:
+        from plipdesk.encoders.hub_token import keep_token
+
+        keep_token(asked.token)
+        return m.Done()
 
     # --- what a change costs ------------------------------------------------------------------------------------------
 

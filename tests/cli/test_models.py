@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from plipdesk.cli.main import run
+from plipdesk.engine import messages
+from plipdesk.engine.client import EngineClient
 from tests.cli.test_end_to_end import Office
 from tests.drawing import pyramidal_tiff
 from tests.encoders.models import SMALL_VIT, write_model
@@ -67,6 +73,41 @@ def test_the_same_question_to_two(office: Office) -> None:
     office("models", "compare", "pink", "--encoder", "null", code=2)
     region = ("--region", office.slides / "a.tif", "--box", "100,100,200,200")
     assert office("models", "compare", *region, "--encoder", "null", "--encoder", "small-vit")["k"] == 20
+
+
+def test_encoders_come_and_go_as_jobs_too(office: Office, tmp_path: Path) -> None:
+    write_model(office.workspace.models / "carried", SMALL_VIT)
+    stick = tmp_path / "carried.plipdesk-model"
+    with EngineClient.connect(office.workspace, role="command", linger_s=60) as engine:
+        heard: queue.Queue[messages.Message] = queue.Queue()
+        changed = threading.Event()
+
+        def hear(event: messages.Message) -> None:
+            heard.put(event)
+            if isinstance(event, messages.ModelsChanged):
+                changed.set()
+
+        engine.on_event(hear)
+        engine.request(messages.Subscribe())
+
+        def done(kind: str, **params: str) -> dict[str, Any]:
+            submitted = engine.request(messages.SubmitJob(kind, dict(params), 1))
+            assert isinstance(submitted, messages.JobReply)
+            while True:
+                event = heard.get(timeout=60)
+                mine = isinstance(event, messages.JobChanged) and event.job.job_id == submitted.job.job_id
+                if mine and event.job.state in ("done", "failed"):  # type: ignore[attr-defined]
+                    return event.job.result  # type: ignore[attr-defined, no-any-return]
+
+        assert done("export-model", id="carried", path=str(stick))["bytes"] == stick.stat().st_size
+        assert done("import-model", path=str(stick), id="arrived")["name"] == "A random model"
+        assert changed.wait(60)
+        refused = done("import-model", path=str(stick), id="arrived")
+        assert "already" in refused["error"]["message"]
+        refused = done("download-model", id="plip", accepted_licence="")
+        assert "licence has to be accepted" in refused["error"]["message"]
+        for model_id in ("carried", "arrived"):
+            assert isinstance(engine.request(messages.RemoveModel(model_id)), messages.Removed)
 
 
 def test_removing_one_frees_what_it_made(office: Office, capsys: pytest.CaptureFixture[str]) -> None:

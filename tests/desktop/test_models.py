@@ -166,6 +166,34 @@ def test_a_download_shows_its_licence_first(manager: ModelManager, engine: Model
     assert submitted.params == {"id": "plip", "accepted_licence": "not stated"}
 
 
+def test_a_token_goes_into_the_keyring_before_the_download(
+    manager: ModelManager, engine: ModelEngine, qtbot: Any
+) -> None:
+    manager.look_at("plip")
+    manager.ask_download()
+    assert not asked(manager, LicenceDialog).token.isVisible()
+    manager.dialog.reject()  # type: ignore[union-attr]
+    manager.look_at("pathgen-clip")
+    manager.ask_download()
+    dialog = asked(manager, LicenceDialog)
+    QTest.keyClicks(dialog.token, "hf_abc")
+    assert "hf_abc" not in dialog.token.displayText()
+    dialog.accepted_box.click()
+    engine.refuse[m.KeepToken] = m.Failed("keyring", "This system has no keyring.", None, "Set HF_TOKEN.", 3)
+    press(dialog.download)
+    qtbot.waitUntil(lambda: told(manager) == ["This system has no keyring. Set HF_TOKEN."])
+    assert engine.submitted == []
+    del engine.refuse[m.KeepToken]
+    manager.ask_download()
+    dialog = asked(manager, LicenceDialog)
+    QTest.keyClicks(dialog.token, "hf_abc")
+    dialog.accepted_box.click()
+    press(dialog.download)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    assert engine.line.of(m.KeepToken)[-1] == m.KeepToken("hf_abc")
+    assert "hf_abc" not in str(engine.submitted[0].params)
+
+
 def test_a_download_tells_how_far_it_is_and_can_be_stopped(
     manager: ModelManager, engine: ModelEngine, qtbot: Any
 ) -> None:

@@ -62,6 +62,10 @@ class ModelsController(QObject):
         params = {"id": model_id, "accepted_licence": accepted_licence}
         self._jobs.submit("download-model", params, priority=MODELS_FIRST)
 
+    def keep_token(self, token: str, done: Callable[[], None], failed: Failure) -> None:
+        """Keep the token of the person's account in the system's keyring."""
+        self._link.ask(m.KeepToken(token), lambda _: done(), failed)
+
     def export(self, model_id: str, path: str) -> None:
         """Write an encoder into one file."""
         self._jobs.submit("export-model", {"id": model_id, "path": path}, priority=MODELS_FIRST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from plipdesk.engine.messages import ModelEntry
 
@@ -24,6 +24,12 @@ class LicenceDialog(QDialog):
         column.addWidget(self.text)
         self.accepted_box = QCheckBox(self.tr("I have read this and accept it"))
         column.addWidget(self.accepted_box)
+        self.token = QLineEdit()
+        self.token.setEchoMode(QLineEdit.EchoMode.Password)
+        self.token.setPlaceholderText(self.tr("Token of your account at the hub"))
+        self.token.setAccessibleName(self.tr("Token of your account at the hub"))
+        self.token.setVisible(bool(entry.card.get("gated")))
+        column.addWidget(self.token)
         buttons = QDialogButtonBox()
         self.download = buttons.addButton(self.tr("Download"), QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.addButton(self.tr("Not now"), QDialogButtonBox.ButtonRole.RejectRole)
@@ -45,8 +51,8 @@ class LicenceDialog(QDialog):
         if card.get("gated"):
             lines.append(
                 self.tr(
-                    "A token of your account at the hub is needed. Keep it once with the command “plipdesk models token"
-                    " set”; it lies in this computer's keyring."
+                    "A token of your account at the hub is needed. It is kept in this computer's keyring and sent to"
+                    " the hub alone; leave the line empty if it was kept before."
                 )
             )
         lines.append(

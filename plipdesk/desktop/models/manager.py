@@ -237,8 +237,17 @@ class ModelManager(QDialog):
         if entry is None or "download" not in self._controller.state.allowed(entry):
             return
         dialog = LicenceDialog(entry, self)
-        dialog.accepted.connect(lambda: self._controller.download(entry.id, entry.licence))
+        dialog.accepted.connect(lambda: self._download(entry, dialog.token.text().strip()))
         self._ask(dialog)
+
+    def _download(self, entry: m.ModelEntry, token: str) -> None:
+        def start() -> None:
+            self._controller.download(entry.id, entry.licence)
+
+        if token:
+            self._controller.keep_token(token, start, lambda failure: self._fail(failure, "token"))
+        else:
+            start()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """One file or folder of this computer."""
