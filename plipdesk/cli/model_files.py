@@ -58,10 +58,13 @@ def download(
         session.say(shown)
         if not typer.confirm("Do you accept this, and shall the model be downloaded?"):
             raise Cancelled("Nothing was downloaded.")
-    with session.progress_bar() as bar:
-        report = install_known(
-            known.id, session.workspace.models, accepted_licence=known.licence, context=BarContext(bar)
-        )
+    try:
+        with session.progress_bar() as bar:
+            report = install_known(
+                known.id, session.workspace.models, accepted_licence=known.licence, context=BarContext(bar)
+            )
+    except KeyboardInterrupt:
+        raise Cancelled("Stopped on request. What was fetched is kept: the same command goes on from there.") from None
     tell_import(session, report)
 
 

@@ -42,7 +42,7 @@ from plipdesk.desktop.library.controller import LibraryController
 from plipdesk.desktop.library.panel import LibraryPanel
 from plipdesk.desktop.link import Link
 from plipdesk.desktop.models.controller import ModelsController
-from plipdesk.desktop.models.manager import ModelManager
+from plipdesk.desktop.models.manager import BUNDLE_ENDING, ModelManager
 from plipdesk.desktop.notices import NoticeBar
 from plipdesk.desktop.pictures import PictureStore
 from plipdesk.desktop.search.bar import SearchBar
@@ -292,7 +292,13 @@ class MainWindow(QMainWindow):
         self.add_paths([path] if path else [])
 
     def add_paths(self, paths: list[str]) -> None:
-        """Index files and folders."""
+        """Index files and folders; exported encoders are imported."""
+        bundles = [path for path in paths if path.endswith(BUNDLE_ENDING)]
+        if bundles:
+            self.manage_encoders()
+        for path in bundles:
+            self.models.import_path(path)
+        paths = [path for path in paths if path not in bundles]
         if paths:
             self.adding.add(paths)
             self._show_jobs()

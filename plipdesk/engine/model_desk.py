@@ -28,7 +28,7 @@ from plipdesk.engine.jobs import JobDesk
 from plipdesk.engine.shelves import EncoderShelf, IndexShelf
 from plipdesk.indexing.reencoding import plan_reencoding
 from plipdesk.search.comparing import compare_answers
-from plipdesk.search.query import Query
+from plipdesk.search.query import Query, SearchResult
 from plipdesk.search.searcher import Searcher
 
 Answers = dict[type[m.Message], Callable[[Any], m.Message]]
@@ -185,7 +185,16 @@ class ModelDesk:
         first, second = (self._searcher.search(dataclasses.replace(asked.query, encoder=name)) for name in (one, other))
         return m.Compared(compare_answers(first, second))
 
-    def honoured(self, query: Query) -> Query:
+    def search(self, query: Query) -> SearchResult:
+        """The answer to a query, by the encoder that its collections have chosen where it names none."""
+        honoured = self._honoured(query)
+        result = self._searcher.search(honoured)
+        if honoured.encoder == query.encoder:
+            return result
+        note = f"{' and '.join(query.filters.collections)}: searched with {result.encoder}, as was chosen there."
+        return dataclasses.replace(result, notes=(note, *result.notes))
+
+    def _honoured(self, query: Query) -> Query:
         """The query with the encoder that the collections it is limited to are to be searched with."""
         if query.encoder is not None or not query.filters.collections:
             return query

@@ -92,7 +92,7 @@ class EngineService:
             **labelling.quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
-            m.Search: lambda asked: m.SearchAnswer(searcher.search(self._models.honoured(asked.query))),
+            m.Search: lambda asked: m.SearchAnswer(self._models.search(asked.query)),
             m.RelinkSlide: self._relink_slide,
             m.ListEncoders: lambda _: self._encoder_list(),
             m.UseEncoder: self._use_encoder,

@@ -54,7 +54,9 @@ def test_a_collection_with_its_own_encoder(office: Office) -> None:
     assert encoded["slides"][0]["patches"] == mine["patches"], "the same grid as before"
     assert office("models", "cost", "small-vit", "--collection", "mine")["patches"] == 0
 
-    assert office("search", "text", "pink", "--in-collection", "mine")["encoder"] == "small-vit"
+    found = office("search", "text", "pink", "--in-collection", "mine")
+    assert found["encoder"] == "small-vit"
+    assert found["notes"][0] == "mine: searched with small-vit, as was chosen there."
     assert office("search", "text", "pink")["encoder"] == "plipdesk-mini"
     new = pyramidal_tiff(office.slides / "c.tif", seed=3)
     assert office("index", new, "--collection", "mine")["encoder"] == "small-vit"

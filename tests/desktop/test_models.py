@@ -264,6 +264,19 @@ def test_an_exported_encoder_needs_no_form(manager: ModelManager, engine: ModelE
     assert manager.dialog is None
 
 
+def test_an_exported_encoder_dropped_among_slides_is_no_slide(
+    window: MainWindow, engine: ModelEngine, qtbot: Any
+) -> None:
+    assert drop(window, files("/stick/plip.plipdesk-model", "/slides/a.svs"))
+    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
+    assert {job.kind: job.params.get("path") for job in engine.submitted} == {
+        "import-model": "/stick/plip.plipdesk-model",
+        "index": None,
+    }
+    assert window.manager is not None
+    assert window.manager.isVisible()
+
+
 # --- using ---
 
 

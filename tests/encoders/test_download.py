@@ -6,11 +6,13 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from plipdesk.base.errors import Cancelled, UsageProblem
@@ -215,6 +217,28 @@ def test_room_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     check_room(tmp_path, 99_000_000)
     with pytest.raises(DiskFull, match="needs 800 MB, and 300 MB are free"):
         check_room(tmp_path, 600_000_000)
+
+
+def test_it_ends_with_whoever_started_it(hub: Hub, tmp_path: Path) -> None:
+    hub.stall_after = 250_000
+    script = (
+        "import sys; from pathlib import Path; from plipdesk.encoders.fetching import download_model;"
+        "from tests.encoders.test_download import model;"
+        "download_model(model(), Path(sys.argv[1]), accepted_licence='MIT')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) as starter:
+        folder = tmp_path / DOWNLOADS / "some-model"
+        deadline = time.monotonic() + 60
+        while not any(part.stat().st_size for part in folder.glob("pytorch*.part")):
+            assert time.monotonic() < deadline
+            assert starter.poll() is None
+        (fetching,) = psutil.Process(starter.pid).children()
+        assert str(tmp_path.parent) in fetching.cmdline(), "it says whose it is"
+        starter.kill()
+        _, alive = psutil.wait_procs([fetching], timeout=30)
+        assert not alive
+    hub.stall_after = None
+    assert (fetched(tmp_path) / "pytorch_model.bin").read_bytes() == WEIGHTS, "the lock of the dead is no lock"
 
 
 def test_two_downloads_of_one_model_do_not_meet(tmp_path: Path) -> None:
