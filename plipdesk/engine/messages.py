@@ -327,10 +327,7 @@ class EncoderList(Message, frozen=True):
 
 
 class UseEncoder(Message, frozen=True):
-    """Make an encoder the workspace's default, or that of a collection. Reply: EncoderList.
-
-    With a collection an empty ``id`` lets it use the workspace's default again.
-    """
+    """Make an encoder that of the workspace or a collection (empty id: no longer its own). Reply: EncoderList."""
 
     id: str
     collection: str | None = None
@@ -341,7 +338,10 @@ class ListModels(Message, frozen=True):
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """An encoder, installed or only known."""
+    """An encoder, installed (with its card) or only known (with its entry in the catalogue of known models).
+
+    ``obstacle``: why a known one cannot be used. Bytes are those on the disk, or of the download where they are known.
+    """
 
     id: str
     name: str
@@ -349,16 +349,12 @@ class ModelEntry(msgspec.Struct, frozen=True):
     embedded: bool
     licence: str
     card: dict[str, Json]
-    """The card of one that is installed, else the entry of the catalogue of known models."""
     obstacle: str | None = None
-    """Why one that is only known cannot be downloaded and used; None where it can."""
     fingerprint: str = ""
     patches: int = 0
     slides: int = 0
     model_bytes: int = 0
-    """On the disk where it is installed; else the size of the download, 0 where that is not known."""
     vectors_bytes: int = 0
-    """On the disk, with its index."""
 
 
 class ModelList(Message, frozen=True):
@@ -396,11 +392,7 @@ class GetCost(Message, frozen=True):
 
 
 class Cost(Message, frozen=True):
-    """What is not encoded yet.
-
-    ``rate_per_s`` is in patches on this machine, ``measured`` just now or remembered from what was encoded before;
-    ``jobs`` are the parameters of the index jobs that would do it.
-    """
+    """What is not encoded yet, at a rate measured or remembered; ``jobs``: parameters of the jobs that would do it."""
 
     slides: int
     patches: int
@@ -712,9 +704,8 @@ AnyMessage = (
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
     | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
     | KeepToken | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status
-    | GetReader
     | CorrectPatches | ListCorrections | CorrectionList | ListLabelSets | LabelSetList | KeepLabelSet | LabelSlide
-    | SlideLabelled
+    | SlideLabelled | GetReader
     | ReaderAt | Subscribe | Shutdown | Done | Failed | JobChanged | JobItemDone | SlidesChanged | StatusChanged
     | OpenSlide | SlideOpened | ReadRegion | ReadThumbnail | Pixels | ReaderReady | LeaseJob | JobLeased
     | ReportProgress | Orders | BeginItem | LookUpSlide | SlideKnown | CommitSlide | ReportItem | SaveCheckpoint
