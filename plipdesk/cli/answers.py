@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from plipdesk.cli.session import Session
-from plipdesk.search.query import Hit, Query, SearchResult
+from plipdesk.search.query import Hit, Leakage, Query, SearchResult
+
+ORIGINS = ("slide", "scanner", "site")
 
 
 def result_document(result: SearchResult) -> dict[str, Any]:
     """The answer as ``--json`` prints it."""
-    return {
+    document: dict[str, Any] = {
         "query": _query_document(result.query),
         "encoder": result.encoder,
         "hits": [_hit_document(hit) for hit in result.hits],
@@ -22,6 +24,17 @@ def result_document(result: SearchResult) -> dict[str, Any]:
             "total": round(result.timing_ms.total, 3),
         },
         "notes": list(result.notes),
+    }
+    if result.leakage is not None:
+        document["leakage"] = _leakage_document(result.leakage)
+    return document
+
+
+def _leakage_document(leakage: Leakage) -> dict[str, Any]:
+    shares = {origin: getattr(leakage, origin) for origin in ORIGINS}
+    return {"neighbours": leakage.neighbours} | {
+        origin: share and {"share": round(share.share, 4), "chance": round(share.chance, 4), "hits": share.hits}
+        for origin, share in shares.items()
     }
 
 
@@ -66,7 +79,18 @@ def tell_result(session: Session, result: SearchResult) -> None:
             str(hit.x0_px), str(hit.y0_px), f"{hit.size0_px:.0f}",
         )  # fmt: skip
     session.table().print(table)
+    if result.leakage is not None:
+        session.say(leakage_in_words(result.leakage))
     session.remark(
         f"{result.searched.patches} patches of {result.searched.slides} slides searched in "
         f"{result.timing_ms.total:.0f} ms with {result.encoder}."
     )
+
+
+def leakage_in_words(leakage: Leakage) -> str:
+    """``Of each hit's 10 nearest neighbours: same slide 64 % (chance 12 %), …``."""
+    told = [
+        f"same {origin} {share.share:.0%} (chance {share.chance:.0%})" if share is not None else f"{origin} not known"
+        for origin, share in ((origin, getattr(leakage, origin)) for origin in ORIGINS)
+    ]
+    return f"Of each hit's {leakage.neighbours} nearest neighbours: {', '.join(told)}."

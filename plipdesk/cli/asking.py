@@ -45,6 +45,10 @@ NameGlob = Annotated[Many, typer.Option("--name", metavar="GLOB", help="Only sli
 Since = Annotated[str | None, typer.Option(metavar="DATE", help="Only slides added on or after this day.")]
 Before = Annotated[str | None, typer.Option(metavar="DATE", help="Only slides added before this day.")]
 PatchMpp = Annotated[str | None, typer.Option(metavar="X,Y", help="Only patches cut at these µm per pixel.")]
+MeasureLeakage = Annotated[
+    bool,
+    typer.Option("--leakage", help="Measure how far neighbours come from the same slide, scanner or site."),
+]
 SaveDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Save the hits' pictures here.")]
 
 
@@ -72,6 +76,7 @@ def ask(
     before: Before = None,
     patch_mpp: PatchMpp = None,
     save_dir: SaveDir = None,
+    leakage: MeasureLeakage = False,
 ) -> int:
     texts = (*parts.pop("texts", ()), *(TextPart(words, NOT_WEIGHT) for words in not_words or ()))
     query = Query(
@@ -83,6 +88,7 @@ def ask(
         merge_neighbours=not no_merge,
         include_query=include_query,
         encoder=encoder,
+        leakage=leakage,
         patch_mpp_um=tuple(numbers(patch_mpp, "--patch-mpp")),
         filters=SlideFilter(
             collections=tuple(in_collection or ()),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 _SAME_SPOT = 0.2
 """Patches of one slide are neighbours of one spot if they share at least this much of the smaller one: in a tiling that
 overlaps by half that takes in the diagonal neighbours (a quarter), while grids that merely touch stay apart."""
@@ -31,6 +34,15 @@ class Candidate:
         height = min(self.y0_px + self.size0_px, other.y0_px + other.size0_px) - max(self.y0_px, other.y0_px)
         smaller = min(self.size0_px, other.size0_px)
         return width > 0 and height > 0 and width * height >= _SAME_SPOT * smaller * smaller
+
+    def beside(self, x0_px: NDArray[np.int32], y0_px: NDArray[np.int32], size0_px: float) -> NDArray[np.bool_]:
+        """Which of many patches (n) of the same slide lie on its spot; it lies on its own."""
+        sides = []
+        for own, others in ((self.x0_px, x0_px), (self.y0_px, y0_px)):
+            end = np.minimum(own + self.size0_px, others + size0_px)
+            sides.append(np.maximum(end - np.maximum(own, others), 0))
+        shared: NDArray[np.bool_] = sides[0] * sides[1] >= _SAME_SPOT * min(self.size0_px, size0_px) ** 2
+        return shared
 
 
 def merge_neighbours(candidates: Iterable[Candidate]) -> list[Candidate]:

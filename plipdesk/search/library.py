@@ -67,6 +67,14 @@ class Library:
                 self._slides.update((row.slide_id, row) for row in rows)
             return {slide_id: self._slides[slide_id] for slide_id in wanted if slide_id in self._slides}
 
+    def collections(self) -> dict[str, list[str]]:
+        """Names of the collections that each slide is in; slides in none are left out."""
+        found: dict[str, list[str]] = {}
+        for collection in self._catalogue.collections.all():
+            for row in self._catalogue.slides.select(SlideFilter(collections=(collection.name,))):
+                found.setdefault(row.slide_id, []).append(collection.name)
+        return found
+
     def unseen(self) -> list[Unseen]:
         """Slides that this encoder sees nothing of, though another one does; remembered until anything changes."""
         with self._lock:

@@ -69,6 +69,9 @@ class Query:
     """Only tilings at these MPPs (within 1 %); empty: all."""
     encoder: str | None = None
     """Encoder id; None: the workspace's default."""
+    leakage: bool = False
+    """Whether to measure how far the hits' neighbours come from the same slide, scanner or site; takes a search more
+    for each hit."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,25 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How often neighbours come from the same group: measured, and by chance; over so many hits."""
+
+    share: float
+    chance: float
+    hits: int
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Of the ``neighbours`` nearest of each hit; None where nothing is known of scanner or site, or all are alone."""
+
+    neighbours: int
+    slide: Share | None
+    scanner: Share | None
+    site: Share | None
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The answer to a query."""
 
@@ -128,3 +150,5 @@ class SearchResult:
     timing_ms: Timing
     notes: tuple[str, ...] = ()
     """Plain sentences: truncated text, an index still loading, an upsampled region."""
+    leakage: Leakage | None = None
+    """Only where it was asked for."""

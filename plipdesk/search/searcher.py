@@ -21,9 +21,10 @@ from plipdesk.index.vector_index import VectorIndex
 from plipdesk.search.asking import Asked, Asker, Own, check_query
 from plipdesk.search.calibration import BEST_PATCHES, Calibration, TermVectors
 from plipdesk.search.candidates import Candidate, grouped, merge_neighbours
+from plipdesk.search.leakage import leakage_of
 from plipdesk.search.library import Library
 from plipdesk.search.parts import Part, Scoring
-from plipdesk.search.query import Hit, Query, Searched, SearchResult, Timing
+from plipdesk.search.query import Hit, Leakage, Query, Searched, SearchResult, Timing
 from plipdesk.search.regions import COVERED
 from plipdesk.search.slide_ranking import rank_slides
 
@@ -87,10 +88,11 @@ class Searcher:
         answer = _Answer(query, asked, desk)
         hits = answer.hits()
         stands_out = answer.stands_out()
+        leakage = answer.leakage() if query.leakage else None
         notes = (*asked.notes, *answer.notes, *unseen_notes(encoder.card.id, desk.library.unseen()))
         end = time.perf_counter()
         timing = Timing((encoded - start) * 1000, (end - encoded) * 1000, (end - start) * 1000)
-        return SearchResult(query, encoder.card.id, hits, stands_out, answer.searched, timing, notes)
+        return SearchResult(query, encoder.card.id, hits, stands_out, answer.searched, timing, notes, leakage)
 
     def warm(self, encoder_id: str | None = None) -> None:
         """Do ahead what the first query would wait for: learn where words lie, and what they reach on the index."""
@@ -170,6 +172,8 @@ class _Answer:
             self.notes.append("The index is still loading; this answer took an exact scan.")
         allowed = desk.library.allowed(query.filters, query.patch_mpp_um)
         self._selection = None if allowed is None else allowed[0]
+        self._allowed_rows = None if allowed is None else allowed[1]
+        self._chosen: list[Candidate] = []
         self._own = {} if query.include_query else self._own_rows(asked.own)
         parts = asked.parts or [Part(mosaic.vectors, weight) for weight, mosaic in asked.mosaics]
         self._scoring = Scoring(parts, desk.calibration.random_patches())
@@ -188,7 +192,15 @@ class _Answer:
         chosen = self._slides_that_match() if self._asked.mosaics else self._patches_that_match()
         self._know_slides(candidate.slide_id for candidate in chosen)
         chosen = [candidate for candidate in chosen if candidate.slide_id in self._slides]
+        self._chosen = chosen
         return tuple(self._hit(rank, candidate) for rank, candidate in enumerate(chosen, start=1))
+
+    def leakage(self) -> Leakage:
+        """How far the neighbours of the hits come from the same slide, scanner or site, among what was searched."""
+        rows = self._allowed_rows
+        if rows is None:
+            rows = self._library.embeddings(self._index.part_ids.tolist())
+        return leakage_of(self._chosen, self._index, rows, self._library, self._selection)
 
     def stands_out(self) -> bool:
         """Whether the best patches found are more like what was asked than chance allows; see Calibration."""
