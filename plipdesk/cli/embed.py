@@ -29,16 +29,21 @@ def declare(app: typer.Typer) -> None:
         images: Annotated[list[Path] | None, typer.Option(metavar="PATH", help="Pictures; repeatable.")] = None,
         more_images: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]", help="More pictures.")] = None,
         runtime: Annotated[Literal["auto", "torch", "onnx"], typer.Option(help="What runs the model.")] = "auto",
-        precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Numbers it computes with.")] = "fp32",
+        precision: Annotated[
+            Literal["fp32", "bf16", "fp16", "int8"],
+            typer.Option(help="Numbers it computes with; others than fp32 are checked against it first."),
+        ] = "fp32",
     ) -> None:
         """Write float32 (n, d), L2-normalised, in the order given."""
         pictures = [*(images or ()), *(more_images or ())]
         if bool(text) == bool(pictures):
             raise UsageProblem("Give either --text or --images.", remedy='For example: --text "smooth muscle".')
-        from plipdesk.encoders.loading import find_encoder, load_encoder
+        from plipdesk.encoders.loading import find_encoder
+        from plipdesk.encoders.precision import load_proven
         from plipdesk.slides.thumbnails import decode_picture
 
-        loaded = load_encoder(find_encoder(encoder, session.workspace.models), runtime=runtime, precision=precision)
+        installed = find_encoder(encoder, session.workspace.models)
+        loaded = load_proven(installed, runtime=runtime, precision=precision, report=session.remark)
         notes: list[str] = []
         try:
             if text:

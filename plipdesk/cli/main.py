@@ -32,6 +32,7 @@ from plipdesk.cli import (
 from plipdesk.cli.commands import JsonOption, LingerOption, QuietOption, WorkspaceOption, group
 from plipdesk.cli.model_files import declare as declare_model_files
 from plipdesk.cli.model_import import declare as declare_model_import
+from plipdesk.cli.model_speed import declare as declare_model_speed
 from plipdesk.cli.model_use import declare as declare_model_use
 
 app = group("Find tissue in whole-slide images by words, by region and by picture, offline, on your own machine.")
@@ -52,6 +53,7 @@ for _commands in (index, label, embed, doctor, version):
 declare_model_files(models.app)
 declare_model_use(models.app)
 declare_model_import(models.app)
+declare_model_speed(models.app)
 for _name, _group in (
     ("search", search.app),
     ("slides", slides.app),

@@ -22,6 +22,7 @@ from plipdesk.encoders import clip_graph
 from plipdesk.encoders.bert_graph import bert_graph
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.graph import OPSET, Weights
+from plipdesk.encoders.int8_graph import int8_graph
 from plipdesk.encoders.weights import TensorFile, float32_bytes, load_weights, verified_file
 
 if TYPE_CHECKING:
@@ -56,35 +57,46 @@ def graph_folder(card: EncoderCard) -> Path:
     return cache_folder() / "onnx" / settings_id(made_from)
 
 
-def graph_file(card: EncoderCard, folder: Path, tower: Tower, *, report: Callable[[str], None] | None = None) -> Path:
+def graph_file(
+    card: EncoderCard,
+    folder: Path,
+    tower: Tower,
+    *,
+    int8: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Path:
     """Path of the checked graph of one tower of the model in ``folder``; makes it if it is missing or damaged.
+
+    ``int8``: with its matrix products in whole numbers, see :mod:`plipdesk.encoders.int8_graph`.
 
     Raises:
         EncoderProblem: the weights are not those of the card, cannot be read, or do not fit the architecture.
         DiskFull: no room in the cache.
     """
     kept = graph_folder(card)
+    name = f"{tower}-int8" if int8 else tower
     with _ONE_AT_A_TIME:
-        found = _checked(kept, tower)
+        found = _checked(kept, name)
         if found is not None:
             return found
         if report is not None:
             report(f"Preparing {card.name} for this computer; this is done once.")
         # Again, since the model may have been replaced while it was in use, and the cache must not keep a mixture.
         weights = verified_file(folder, card.files["weights"])
-        content = _export(card, weights, tower).SerializeToString()
+        model = _export(card, weights, tower)
+        content = (int8_graph(model) if int8 else model).SerializeToString()
         digest = hashlib.sha256(content).hexdigest()
-        path = kept / f"{tower}-{digest[:16]}.onnx"
+        path = kept / f"{name}-{digest[:16]}.onnx"
         with atomic_write(path) as stream:
             stream.write(content)
-        with atomic_write(kept / f"{tower}.json") as stream:
+        with atomic_write(kept / f"{name}.json") as stream:
             stream.write(json.dumps({"file": path.name, "bytes": len(content), "sha256": digest}).encode())
         return path
 
 
-def _checked(folder: Path, tower: Tower) -> Path | None:
+def _checked(folder: Path, name: str) -> Path | None:
     try:
-        entry = json.loads((folder / f"{tower}.json").read_bytes())
+        entry = json.loads((folder / f"{name}.json").read_bytes())
         path = folder / str(entry["file"])
         whole = path.parent == folder and path.stat().st_size == entry["bytes"] and sha256_of(path) == entry["sha256"]
     except (OSError, ValueError, KeyError, TypeError):

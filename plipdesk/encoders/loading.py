@@ -13,12 +13,13 @@ from plipdesk.base.resources import resource_path
 from plipdesk.encoders.architecture import build_model
 from plipdesk.encoders.card import CARD_NAME, EncoderCard, EncoderProblem, ModelFile, load_card
 from plipdesk.encoders.clip_graph import handles_text
-from plipdesk.encoders.export import fits_onnx, graph_file
+from plipdesk.encoders.export import Tower, fits_onnx, graph_file
 from plipdesk.encoders.null import NULL_ID, NullEncoder, null_card
 from plipdesk.encoders.onnx_runtime import OnnxEncoder
 from plipdesk.encoders.protocol import Encoder, Precision
 from plipdesk.encoders.texts import TextPreparer, text_preparer
 from plipdesk.encoders.torch_runtime import TorchEncoder, has_gpu, pick_device
+from plipdesk.encoders.tuning import kept_tuning
 from plipdesk.encoders.weights import load_weights, verified_file
 
 EMBEDDED_ID = "plipdesk-mini"
@@ -75,6 +76,7 @@ def load_encoder(
     precision: Precision = "fp32",
     threads: int | None = None,
     device: str = "auto",
+    batch: int | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Encoder:
     """Load ``installed``, ready to encode.
@@ -82,9 +84,11 @@ def load_encoder(
     Args:
         runtime: ``auto`` is ONNX Runtime on the CPU and torch where there is a GPU, or what ONNX Runtime cannot do is
             asked for.
-        precision: numbers to compute in; ONNX Runtime computes in fp32.
+        precision: numbers to compute in; ONNX Runtime computes in fp32 and int8, torch in the others. What is not fp32
+            should come from :func:`plipdesk.encoders.precision.load_proven`.
         threads: CPU threads (None: the budget of the machine).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        batch: pictures encoded at once (None: what was measured best on this machine, else what suits most).
         report: told in one sentence what takes long, such as the first export.
 
     Raises:
@@ -97,23 +101,46 @@ def load_encoder(
     tokenizer = verified_file(folder, _listed(card, "tokenizer")) if card.tokenizer.file is not None else None
     _check_fit(card)
     texts = text_preparer(card, tokenizer)
+    tuned = kept_tuning(card.fingerprint()) if precision == "fp32" and batch is None else None
+    if tuned is not None and (runtime, device) == ("auto", "auto"):
+        runtime, device = tuned.runtime, tuned.device if _still_there(tuned.device) else "auto"
     if runtime == "auto":
         on_gpu = device.split(":")[0] in ("cuda", "mps") or (device == "auto" and has_gpu())
         written = (texts is None or handles_text(card.architecture)) and fits_onnx(weights)
         runtime = "onnx" if written and not on_gpu and precision == "fp32" else "torch"
+        runtime = "onnx" if precision == "int8" and written else runtime
+    if tuned is not None and tuned.runtime == runtime and device in ("auto", tuned.device):
+        batch = tuned.batch
     count = threads if threads is not None else CpuBudget.of_machine().encoder_threads
     if runtime == "torch":
-        return _in_torch(card, weights, texts, precision=precision, threads=count, device=device)
-    if precision != "fp32" or device not in ("auto", "cpu"):
+        return _in_torch(card, weights, texts, precision=precision, threads=count, device=device, batch=batch)
+    if precision not in ("fp32", "int8") or device not in ("auto", "cpu"):
         raise EncoderProblem(
-            f"ONNX Runtime encodes in fp32 on the CPU here, not in {precision} on {device}.",
+            f"ONNX Runtime encodes in fp32 or int8 on the CPU here, not in {precision} on {device}.",
             remedy="Choose the torch runtime.",
         )
-    return OnnxEncoder(card, texts, lambda tower: graph_file(card, folder, tower, report=report), threads=count)
+
+    def graph(tower: Tower) -> Path:
+        # Texts are few: their tower stays in fp32 and is none the slower for it.
+        return graph_file(card, folder, tower, int8=precision == "int8" and tower == "image", report=report)
+
+    numeric_class: Literal["fp32", "int8"] = "int8" if precision == "int8" else "fp32"
+    return OnnxEncoder(card, texts, graph, threads=count, numeric_class=numeric_class, chunk=batch)
+
+
+def _still_there(device: str) -> bool:
+    return device == "cpu" or has_gpu()
 
 
 def _in_torch(
-    card: EncoderCard, weights: Path, texts: TextPreparer | None, *, precision: Precision, threads: int, device: str
+    card: EncoderCard,
+    weights: Path,
+    texts: TextPreparer | None,
+    *,
+    precision: Precision,
+    threads: int,
+    device: str,
+    batch: int | None,
 ) -> Encoder:
     import torch
 
@@ -125,7 +152,7 @@ def _in_torch(
     model = build_model(card.architecture)
     load_weights(model, weights)
     text = text_tower(model) if texts is not None else None
-    return TorchEncoder(card, texts, image_tower(model, card), text, device=place, precision=precision)
+    return TorchEncoder(card, texts, image_tower(model, card), text, device=place, precision=precision, batch=batch)
 
 
 def _listed(card: EncoderCard, role: Literal["weights", "tokenizer"]) -> ModelFile:

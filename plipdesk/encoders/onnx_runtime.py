@@ -3,7 +3,7 @@
 Pictures are encoded in small chunks, one per thread, each wholly on its own thread: no thread ever waits for another
 inside a layer. On a machine that also decodes slides and draws a window that is about twice as quick as sharing each
 layer between threads, and takes less processor time. A single text has nothing to share out but its layers, so the text
-tower does that.
+tower does that. In int8 a chunk is one picture: its numbers then depend on no other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,15 @@ class OnnxEncoder(RunningEncoder):
         graph: Callable[[Tower], Path],
         *,
         threads: int,
+        numeric_class: Literal["fp32", "int8"] = "fp32",
+        chunk: int | None = None,
     ) -> None:
-        """Take where to find the graph of a tower (exported on the first call) and how many threads to use."""
-        super().__init__(card, texts, "fp32")
+        """Take where to find the graph of a tower (exported on the first call) and how many threads to use.
+
+        ``chunk``: pictures that a thread encodes at once, in fp32; None: what suits most machines.
+        """
+        super().__init__(card, texts, numeric_class)
+        self._whole_numbers = numeric_class == "int8"
         self._graph = graph
         self._threads = max(1, threads)
         self._lock = threading.Lock()
@@ -50,12 +56,13 @@ class OnnxEncoder(RunningEncoder):
         self._pool: ThreadPoolExecutor | None = None
         trunk: str = card.architecture.get("vision_cfg", {}).get("timm_model_name", "vit")
         convolutional = not trunk.startswith("vit")
-        self._chunk = _CHUNK_CONVOLUTION if convolutional else _CHUNK_TRANSFORMER
+        usual = _CHUNK_CONVOLUTION if convolutional else _CHUNK_TRANSFORMER
+        self._chunk = 1 if self._whole_numbers else chunk or usual
 
     @property
     def runtime(self) -> str:
-        """Runtime and device in words."""
-        return "onnx cpu"
+        """Runtime, device and, unless fp32, precision in words."""
+        return "onnx cpu int8" if self._whole_numbers else "onnx cpu"
 
     def close(self) -> None:
         """Give back memory and threads; the encoder can be used again and then loads anew."""

@@ -36,7 +36,7 @@ GPU_BATCH = 256
 
 def batch_of(encoder: Encoder) -> int:
     """Patches encoded at once. Fixed for a kind of device, since it may change the last bits of an embedding."""
-    return CPU_BATCH if encoder.runtime.endswith("cpu") else GPU_BATCH
+    return CPU_BATCH if "cpu" in encoder.runtime.split() else GPU_BATCH
 
 
 @dataclass(frozen=True)
