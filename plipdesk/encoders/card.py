@@ -106,6 +106,8 @@ class EncoderCard(_Strict):
     logit_bias: float | None = None
     """Of a model trained with a sigmoid (SigLIP): a picture and a text belong together with the probability
     sigmoid(logit_scale * cosine + logit_bias). None: trained with a softmax over all texts."""
+    stain: Literal["macenko", "reinhard"] | None = None
+    """How the stain of patches and pictures is normalised before they are encoded; None: they stay as they are."""
     provenance: Provenance | None = None
     """Of an imported model; it changes nothing of what the embeddings mean."""
 
@@ -133,6 +135,8 @@ class EncoderCard(_Strict):
         """32 hex digits over weights, preprocessing, tokenizer and numeric class (DESIGN.md, invariant 2)."""
         # What a later version added counts only where it is used, so that no older fingerprint changes.
         later: dict[str, Any] = {} if self.resize_px is None else {"resize_px": self.resize_px}
+        if self.stain is not None:
+            later["stain"] = self.stain
         if self.tokenizer.kind == "tokenizers":
             words = self.tokenizer
             later["tokens"] = [words.clean, words.pad_id, words.zeroed_id]

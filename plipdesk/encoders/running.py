@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
 from plipdesk.encoders.preprocess import check_patches, fit_picture
 from plipdesk.encoders.protocol import NumericClass
+from plipdesk.encoders.stain import normalise_stain
 from plipdesk.encoders.texts import TextBatch, TextPreparer
 
 _PICTURES_AT_ONCE = 64
@@ -61,7 +62,7 @@ class RunningEncoder(ABC):
         check_patches(pixels, self._card)
         if len(pixels) == 0:
             return np.empty((0, self._card.dim), dtype=np.float32)
-        return self._encode_pixels(np.ascontiguousarray(pixels))
+        return self._encode_pixels(np.ascontiguousarray(self._in_colour(pixels)))
 
     def encode_pictures(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embeddings (n, dim) of pictures uint8 (h, w, 3) of any size, resized and cropped as the card says.
@@ -73,7 +74,7 @@ class RunningEncoder(ABC):
         for start in range(0, len(pictures), _PICTURES_AT_ONCE):
             some = pictures[start : start + _PICTURES_AT_ONCE]
             fitted = [fit_picture(picture, self._card, self._card.resize_px) for picture in some]
-            parts.append(self._encode_pixels(np.stack(fitted)))
+            parts.append(self._encode_pixels(self._in_colour(np.stack(fitted))))
         return np.concatenate(parts)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -94,6 +95,10 @@ class RunningEncoder(ABC):
             EncoderProblem: an encoder that has no words.
         """
         return self._preparer().truncated(text)
+
+    def _in_colour(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Patches with their stain normalised where the card asks for it."""
+        return pixels if self._card.stain is None else normalise_stain(pixels, self._card.stain)
 
     def _preparer(self) -> TextPreparer:
         if self._texts is None:
