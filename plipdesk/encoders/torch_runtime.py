@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plipdesk.encoders.card import EncoderCard, EncoderProblem
+from plipdesk.encoders.gpu import CudaMemory, DeviceMemory, measured_batch
 from plipdesk.encoders.protocol import NumericClass, Precision
 from plipdesk.encoders.running import RunningEncoder
 from plipdesk.encoders.texts import TextBatch, TextPreparer
@@ -65,7 +66,7 @@ def pick_device(wanted: str) -> str:
 
 
 class TorchEncoder(RunningEncoder):
-    """An encoder in torch. A batch that does not fit into memory is halved, and stays halved."""
+    """An encoder in torch. Batches are sized from a CUDA device's memory; one that does not fit is halved."""
 
     def __init__(
         self,
@@ -77,8 +78,12 @@ class TorchEncoder(RunningEncoder):
         device: str = "cpu",
         precision: Precision = "fp32",
         batch: int | None = None,
+        memory: DeviceMemory | None = None,
     ) -> None:
         """Take towers as :mod:`plipdesk.encoders.modules` makes them and move them to ``device``.
+
+        ``batch``: patches at once; None: measured from ``memory`` (that of a CUDA device, unless another is given) on
+        the first call, else what suits most machines.
 
         Raises:
             EncoderProblem: a precision that torch does not compute in.
@@ -91,6 +96,9 @@ class TorchEncoder(RunningEncoder):
         self._device = torch.device(device)
         self._precision = precision
         self._on_gpu = self._device.type != "cpu"
+        if memory is None and self._device.type == "cuda":
+            memory = CudaMemory(device)
+        self._unmeasured = memory if batch is None else None
         self._batch = batch or (_BATCH_GPU if self._on_gpu else _BATCH_CPU)
         self._image = image.to(self._device).to(memory_format=torch.channels_last)
         self._text = None if text is None else text.to(self._device)
@@ -117,6 +125,7 @@ class TorchEncoder(RunningEncoder):
     def _encode_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 
+        self._size_batch()
         parts: list[torch.Tensor] = []
         done = 0
         with self._computing():
@@ -127,6 +136,18 @@ class TorchEncoder(RunningEncoder):
                     parts.append(answer)
                     done += len(chunk)
             return torch.cat(parts).float().cpu().numpy()
+
+    def _size_batch(self) -> None:
+        """Once, find the batch that suits the device's memory."""
+        memory, self._unmeasured = self._unmeasured, None
+        if memory is None:
+            return
+        side = self._card.input_px
+        before = self._batch
+        with self._computing():
+            found = measured_batch(lambda count: self._embedded(np.zeros((count, side, side, 3), np.uint8)), memory)
+        # Where even these few did not fit the batch was halved, and that is the better measurement.
+        self._batch = found if self._batch == before else self._batch
 
     def _encode_tokens(self, batch: TextBatch) -> NDArray[np.float32]:
         if self._text is None:
