@@ -181,6 +181,8 @@ class MainWindow(QMainWindow):
         self.results.compare_wanted.connect(self.compare_hit)
         self.viewer.similar_wanted.connect(self._find_similar)
         self.viewer.close_wanted.connect(self.viewer_closed)
+        self.viewer.not_saved.connect(lambda failure: self.notices.failure(failure, key="annotations"))
+        self.viewer.unkept.connect(self._say_unkept)
         panel = self.library_panel
         panel.opened.connect(self.open_entry)
         panel.add_wanted.connect(self.choose_files)
@@ -429,6 +431,12 @@ class MainWindow(QMainWindow):
             width = self.splitter.width()
             self.splitter.setSizes([round(width * 0.42), round(width * 0.58)])
 
+    def _say_unkept(self) -> None:
+        text = self.tr(
+            "This slide is not in the workspace: what you draw on it is lost when it is closed. Add it first."
+        )
+        self.notices.say("annotations", "warning", text)
+
     def viewer_closed(self) -> None:
         """Give the viewer's place to the hits."""
         self.viewer.hide()
@@ -500,6 +508,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self._save()
+        self.viewer.save()
         self.link.close()
         event.accept()
 

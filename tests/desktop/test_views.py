@@ -153,7 +153,7 @@ def test_layers_are_listed_fetched_when_switched_on_and_drawn(
     assert not engine.line.of(m.GetPatches)
     popup = panel.show_layers()
     assert isinstance(popup, LayersPopup)
-    assert set(popup.switches) == {"tissue", "patches"}
+    assert set(popup.switches) == {"tissue", "patches", "annotations"}
     popup.switches["tissue"].setChecked(True)
     popup.switches["patches"].setChecked(True)
     qtbot.waitUntil(lambda: canvas.overlays.get("patches").title == "Patches (12)")  # type: ignore[union-attr]

@@ -105,6 +105,11 @@ class SlideCanvas(MovingWidget):
         """What dragging does."""
         return self._tool
 
+    @property
+    def touch(self) -> Touch | None:
+        """The tool at work, where it is neither the hand nor the box."""
+        return self._touch
+
     def at_rest(self) -> bool:
         """Whether all that the view can show is drawn sharp."""
         return self.tiles.at_rest() and not self.gliding
@@ -239,7 +244,7 @@ class SlideCanvas(MovingWidget):
             return
         at, left = event.position(), event.button() == Qt.MouseButton.LeftButton
         place = self._camera.to_slide(at.x(), at.y(), self.view)
-        if left and self._touch is not None and self._touch.press(*place, event):
+        if left and self._touch is not None and self._touch.press(place):
             self._touching = True
             self.update()
         elif left and self._touch is None and (self._tool == "box" or _shift(event)):
@@ -258,7 +263,7 @@ class SlideCanvas(MovingWidget):
         if self.frame.begun:
             self.frame.drag(*place)
             self.update()
-        elif not dragged and self._touch is not None and self._touch.move(*place, event):
+        elif not dragged and self._touch is not None and self._touch.move(place):
             self.update()
         self.cursor_moved.emit(place)
 
@@ -268,7 +273,7 @@ class SlideCanvas(MovingWidget):
         if self._camera is not None and event.button() == Qt.MouseButton.LeftButton:
             if self._touching and self._touch is not None:
                 place = self._camera.to_slide(event.position().x(), event.position().y(), self.view)
-                self._touch.release(*place, event)
+                self._touch.release(place)
                 self.update()
             if self.frame.begun:
                 self.set_box(self.frame.end(self._camera.zoom))
@@ -282,7 +287,7 @@ class SlideCanvas(MovingWidget):
         at = event.position()
         if self._camera is not None and self._touch is not None:
             place = self._camera.to_slide(at.x(), at.y(), self.view)
-            if self._touch.double(*place, event):
+            if self._touch.double(place):
                 self.update()
                 return
         self.zoom_by(2.0, at)
@@ -300,7 +305,7 @@ class SlideCanvas(MovingWidget):
         direction = ARROWS.get(Qt.Key(event.key()))
         if self._camera is not None and self._touch is not None:
             middle = self._camera.to_slide(self.width() / 2, self.height() / 2, self.view)
-            if self._touch.key(event, *middle):
+            if self._touch.key(event, middle):
                 self.update()
                 return
         if self._camera is not None and direction is not None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QNativeGestureEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QGestureEvent, QPinchGesture, QWidget
 
-from plipdesk.desktop.viewer.camera import Camera, Viewport
+from plipdesk.desktop.viewer.camera import Camera, Rect, Viewport
 from plipdesk.desktop.viewer.motion import Glide, Hand
 from plipdesk.engine import messages as m
 
@@ -106,6 +106,11 @@ class MovingWidget(QWidget):
             self._move(self._camera.turned(degrees))
             if fits:
                 self.fit()
+
+    def look_at(self, box: Rect) -> None:
+        """Bring a box of the slide to the middle."""
+        if self._camera is not None:
+            self._move(self._camera.showing(box, self.view))
 
     def go_to(self, camera: Camera) -> None:
         """Look elsewhere, without telling :attr:`moved`: the canvas follows another one."""

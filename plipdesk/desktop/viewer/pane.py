@@ -12,8 +12,10 @@ from plipdesk.desktop.elided import ElidedLabel
 from plipdesk.desktop.empty import EmptyState
 from plipdesk.desktop.link import Link
 from plipdesk.desktop.notices import failure_text
+from plipdesk.desktop.state import shapes
 from plipdesk.desktop.state.query_draft import Turn
 from plipdesk.desktop.theme import Theme
+from plipdesk.desktop.viewer.annotating import Annotator
 from plipdesk.desktop.viewer.camera import Rect
 from plipdesk.desktop.viewer.canvas import SlideCanvas
 from plipdesk.desktop.viewer.slide_layers import SlideLayers
@@ -48,6 +50,7 @@ class SlidePane(QFrame):
         self.setObjectName("slidePane")
         self.canvas = SlideCanvas(link, theme, self)
         self.layers = SlideLayers(link, self.canvas.overlays, self)
+        self.annotator = Annotator(link, self.canvas.overlays, self)
         self.message = EmptyState(theme, "slide", self)
         self.message.say(self.tr("No slide is open"), self.tr("Open one from the list of slides, or from a hit."))
         self._title = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
@@ -100,6 +103,7 @@ class SlidePane(QFrame):
             return
         self._shown = slide
         self._title.setText(slide.name)
+        self.annotator.end()
         self.canvas.close_slide()
         self.layers.end()
         self.closed.emit()
@@ -111,6 +115,7 @@ class SlidePane(QFrame):
                 self._stack.setCurrentWidget(self.canvas)
                 self.canvas.open(reply, patch=patch)
                 self.layers.begin(slide.path, slide.slide_id, slide.given_mpp_um)
+                self.annotator.begin(slide.slide_id, reply.mpp_um)
                 self.opened.emit()
                 if then is not None:
                     then()
@@ -130,9 +135,25 @@ class SlidePane(QFrame):
         self._shown = None
         self.show_slide(slide, patch=patch, then=then)
 
+    def show_chosen(self) -> None:
+        """Bring the chosen annotation into sight."""
+        row, camera = self.annotator.book.chosen, self.canvas.camera
+        if row is None or camera is None:
+            return
+        left, top, right, bottom = shapes.bounds(row.geometry)
+        least = 100 / camera.zoom
+        width, height = max(right - left, least), max(bottom - top, least)
+        box = Rect((left + right - width) / 2, (top + bottom - height) / 2, width, height)
+        seen = camera.seen(self.canvas.view)
+        if seen.x <= box.x and seen.y <= box.y and seen.right >= box.right and seen.bottom >= box.bottom:
+            self.canvas.update()
+        else:
+            self.canvas.look_at(box)
+
     def end(self) -> None:
         """The view is taken away: answers that still come are not for it."""
         self._turn.next()
+        self.annotator.end()
         self.canvas.close_slide()
         self.layers.end()
         self._shown = None

@@ -19,6 +19,7 @@ from plipdesk.desktop.viewer.moving import KEY_ZOOM
 from plipdesk.desktop.viewer.overlays import OverlayStack
 from plipdesk.desktop.viewer.pane import SlidePane, SlideToShow
 from plipdesk.desktop.viewer.place_line import place_text, scale_text
+from plipdesk.desktop.viewer.toolbox import Toolbox
 from plipdesk.desktop.viewer.viewer_actions import (
     FINE_TURN_DEG,
     OBJECTIVE_KEYS,
@@ -38,6 +39,10 @@ class ViewerPanel(QWidget):
 
     similar_wanted = Signal(object, object)
     close_wanted = Signal()
+    not_saved = Signal(object)
+    """What was drawn cannot be saved for now (a Failed)."""
+    unkept = Signal()
+    """Something was drawn on a slide that is not in the workspace."""
 
     def __init__(self, link: Link, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,6 +56,7 @@ class ViewerPanel(QWidget):
         self._status.setObjectName("muted")
         self._scale = QLabel("")
         self._scale.setObjectName("muted")
+        self.toolbox = Toolbox(self, theme, lambda: self.views.active)
         self._make_actions()
         self._bar = QToolBar(self.tr("Viewer tools"))
         self._bar.setIconSize(QSize(20, 20))
@@ -73,7 +79,11 @@ class ViewerPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(head)
-        column.addWidget(self.views, 1)
+        middle = QHBoxLayout()
+        middle.setSpacing(0)
+        middle.addWidget(self.toolbox.bar)
+        middle.addWidget(self.views, 1)
+        column.addLayout(middle, 1)
         column.addLayout(foot)
         self.views.activated.connect(self._show_active)
         self.views.added.connect(self._watch)
@@ -134,7 +144,10 @@ class ViewerPanel(QWidget):
         canvas.camera_changed.connect(if_active(self._show_scale))
         canvas.cursor_moved.connect(partial(self._show_cursor, canvas))
         canvas.box_changed.connect(if_active(lambda box: self.similar_action.setEnabled(box is not None)))
-        canvas.tool_changed.connect(if_active(lambda tool: self.box_action.setChecked(tool == "box")))
+        canvas.tool_changed.connect(if_active(self._show_tool))
+        pane.annotator.changed.connect(if_active(self.toolbox.show))
+        pane.annotator.failed.connect(self.not_saved)
+        pane.annotator.unkept.connect(self.unkept)
         canvas.similar_wanted.connect(self._find_similar)
         canvas.menu_wanted.connect(self._show_menu)
         pane.layers.set_hits(self._hits)
@@ -144,6 +157,11 @@ class ViewerPanel(QWidget):
             for pane in self.views.panes:
                 if pane.shown is not None and pane.shown.slide_id in event.slide_ids:
                     pane.layers.patches_changed()
+
+    def save(self) -> None:
+        """Save at once what was drawn."""
+        for pane in self.views.panes:
+            pane.annotator.save()
 
     # --- actions ---
 
@@ -201,6 +219,7 @@ class ViewerPanel(QWidget):
         """The actions as the menu shows them, group by group."""
         return [
             [self.box_action, self.similar_action, self.clear_action],
+            *self.toolbox.groups(),
             [self.fit_action, self.zoom_in_action, self.zoom_out_action, *self.objective_actions, *self.step_actions],
             self.turn_actions,
             [self.layers_action, self.look_action, self.overview_action],
@@ -253,7 +272,14 @@ class ViewerPanel(QWidget):
     def _other_tool(self) -> Tool:
         return "pan" if self.canvas.tool == "box" else "box"
 
+    def _show_tool(self, tool: Tool) -> None:
+        self.box_action.setChecked(tool == "box")
+        if tool != "other":
+            self.toolbox.laid_down()
+
     def _clear(self) -> None:
+        if self.toolbox.cancel():
+            return
         self.canvas.set_tool("pan")
         self.canvas.set_box(None)
 
@@ -282,10 +308,15 @@ class ViewerPanel(QWidget):
         several = len(self.views.panes) > 1
         name = "" if pane.shown is None else pane.shown.name
         self._title.setText(self.tr("{n} views").format(n=len(self.views.panes)) if several else name)
-        for group in self.menu_groups()[:4]:
-            for action in group:
-                action.setEnabled(opened)
-        self.overview_action.setEnabled(True)
+        needing = (
+            self.box_action,
+            self.clear_action,
+            *(self.fit_action, self.zoom_in_action, self.zoom_out_action, *self.turn_actions),
+            *(self.layers_action, self.look_action),
+        )
+        for action in needing:
+            action.setEnabled(opened)
+        self.toolbox.hand_over()
         self.similar_action.setEnabled(canvas.box is not None)
         self.box_action.setChecked(canvas.tool == "box")
         for action in (*self.objective_actions, *self.step_actions):

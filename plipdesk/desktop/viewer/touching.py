@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QKeyEvent
 
+from plipdesk.desktop.state.shapes import Point
 from plipdesk.desktop.viewer.overlays import Glass
 
 
@@ -17,19 +18,19 @@ class Touch(Protocol):
     def cursor(self) -> Qt.CursorShape:
         """The mouse's shape while the tool is chosen."""
 
-    def press(self, x0_px: float, y0_px: float, event: QMouseEvent) -> bool:
+    def press(self, at: Point, /) -> bool:
         """The left button went down; False: the slide is to be dragged instead."""
 
-    def move(self, x0_px: float, y0_px: float, event: QMouseEvent) -> bool:
+    def move(self, at: Point, /) -> bool:
         """The mouse moved, pressed or not; True: draw anew."""
 
-    def release(self, x0_px: float, y0_px: float, event: QMouseEvent) -> None:
+    def release(self, at: Point, /) -> None:
         """The left button went up."""
 
-    def double(self, x0_px: float, y0_px: float, event: QMouseEvent) -> bool:
+    def double(self, at: Point, /) -> bool:
         """A double click; False: the slide is zoomed instead."""
 
-    def key(self, event: QKeyEvent, x0_px: float, y0_px: float) -> bool:
+    def key(self, event: QKeyEvent, middle: Point, /) -> bool:
         """A key, with the middle of the view; False: the key is for the canvas."""
 
     def paint(self, glass: Glass) -> None:

@@ -145,7 +145,7 @@ class SlideViews(QWidget):
         pane = SlidePane(self._link, self._theme, self)
         pane.canvas.set_look(self._look)
         pane.canvas.set_overview(self._overview)
-        pane.canvas.focused.connect(lambda: self.activate(pane))
+        pane.canvas.focused.connect(lambda: self.activate(pane) if pane is not self.active else None)
         pane.canvas.moved.connect(lambda before, after: self._follow(pane, before, after))
         pane.opened.connect(lambda: self._opened(pane))
         pane.closed.connect(lambda: self.activated.emit() if pane is self.active else None)
