@@ -6,6 +6,7 @@ Every command line carries ``--workspace DIR``, so that a person (or ``plipdesk 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from plipdesk.base.budget import CpuBudget
 from plipdesk.base.errors import Bug, PlipdeskError
 from plipdesk.base.files import disk_problems_in_words
 from plipdesk.base.paths import Workspace
@@ -40,7 +42,7 @@ def command_line(kind: ProcessKind, workspace: Workspace, options: Sequence[str]
 def spawn_child(kind: Literal["worker", "reader"], workspace: Workspace, child: int, engine_pid: int) -> Child:
     """Start a worker or reader for the engine that calls this."""
     options = ["--child", str(child), "--engine-pid", str(engine_pid)]
-    return Child(kind, child, _spawn(command_line(kind, workspace, options), _start_log(workspace, kind)))
+    return Child(kind, child, _spawn(kind, command_line(kind, workspace, options), _start_log(workspace, kind)))
 
 
 class Child:
@@ -71,7 +73,7 @@ def start_engine(workspace: Workspace, *, opened_by: OpenedBy, linger_s: float |
     if linger_s is not None:
         options += ["--linger", str(linger_s)]
     log = _start_log(workspace, "engine")
-    process = _spawn(command_line("engine", workspace, options), log, stdout=subprocess.PIPE)
+    process = _spawn("engine", command_line("engine", workspace, options), log, stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process.stdout as stream:
         line = stream.readline()
@@ -107,9 +109,21 @@ def _start_log(workspace: Workspace, kind: ProcessKind) -> Path:
     return workspace.logs / f"{kind}.{_START_LOG}"
 
 
-def _spawn(command: list[str], log: Path, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def _environment(kind: ProcessKind) -> dict[str, str]:
+    """The environment of a process: this one's, and how many threads its matrix products may take.
+
+    numpy's threads spin while they wait for each other: beside a job that keeps the cores busy the product of one query
+    takes fifty times as long with two as with one. The engine shares a query out itself, by segments of the index.
+    """
+    threads = str(CpuBudget.of_machine().encoder_threads if kind == "worker" else 1)
+    return {**os.environ, "OPENBLAS_NUM_THREADS": threads, "VECLIB_MAXIMUM_THREADS": threads}
+
+
+def _spawn(
+    kind: ProcessKind, command: list[str], log: Path, *, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C in a terminal is for the command, which tells the engine what to do.
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"env": _environment(kind)}
     if sys.platform == "win32":
         options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     else:

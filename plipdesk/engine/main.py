@@ -65,6 +65,7 @@ class Engine:
             catalogue,
             dim_of=lambda fingerprint: dim_of_installed(workspace, fingerprint),
             changed=self._status_changed,
+            query_threads=CpuBudget.of_machine().query_threads,
         )
         self._jobs = JobDesk(
             catalogue,

@@ -127,9 +127,11 @@ class IndexShelf:
         *,
         dim_of: Callable[[str], int],
         changed: Callable[[], None],
+        query_threads: int,
     ) -> None:
         self._workspace = workspace
         self._catalogue = catalogue
+        self._query_threads = query_threads
         self._dim_of = dim_of
         self._changed = changed
         self._lock = threading.RLock()
@@ -151,7 +153,12 @@ class IndexShelf:
                 return index
             rows = self._catalogue.embeddings.select(fingerprint)
             dim = rows[0].dim if rows else self._dim_of(fingerprint)
-            index = VectorIndex(self._workspace.index / fingerprint, dim=dim, encoder_fingerprint=fingerprint)
+            index = VectorIndex(
+                self._workspace.index / fingerprint,
+                dim=dim,
+                encoder_fingerprint=fingerprint,
+                query_threads=self._query_threads,
+            )
             self._indexes[fingerprint] = index
             problems = index.add_all((row.embedding_id, self._workspace.root / row.file, row.patches) for row in rows)
         for embedding_id, problem in problems.items():

@@ -8,12 +8,16 @@ Where candidates come from is planned by cost, never by a filter callback inside
   far from the query), its projected vectors are scanned.
 
 Rows in no graph yet are always scored exactly. Whatever its source, a candidate's final score comes from the stored
-vector.
+vector. Segments are asked side by side where there are cores for it: hnswlib and numpy let other threads run meanwhile.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +40,8 @@ _DENSE = 3
 """A stretch of the file is read whole if a third of it is wanted: that is quicker than picking rows."""
 _NEAR = 64
 _LONG_RUN = 128
-_EVEN_BLOCK = 4096
+_EVEN_BLOCK = 1024
+_NONE: Numbers = np.empty(0, dtype=np.int64)
 
 
 class Best:
@@ -80,28 +85,42 @@ class Best:
 
 
 def best_rows(
-    view: View, queries: Float32s, k: int, mask: Mask | None, settings: IndexSettings
+    view: View, queries: Float32s, k: int, mask: Mask | None, settings: IndexSettings, *, threads: int = 1
 ) -> tuple[Numbers, Float32s]:
-    """Numbers and cosines (q, k) of the best rows for ``queries`` (q, d), best first, padded with −1."""
+    """Numbers and cosines (q, k) of the best rows for ``queries`` (q, d), best first, padded with −1.
+
+    Up to ``threads`` segments are asked at a time; the answer is the same for any number.
+    """
     best = Best(len(queries), k)
     count = view.rows if mask is None else int(np.count_nonzero(mask))
     wanted = max(settings.candidates, 2 * k)
     if not view.segments or count <= 2 * wanted:
         exactly = np.arange(view.rows) if mask is None else np.flatnonzero(mask)
     else:
-        candidates = _Candidates(len(queries), wanted)
-        exactly = candidates.gather(view, queries, mask, count, settings)
+        candidates = _Candidates(len(queries), wanted, threads)
+        asked = max(settings.breadth, 2 * k, wanted // len(view.segments))
+        exactly = candidates.gather(view, queries, mask, count, asked)
         exactly = ascending(np.concatenate([exactly, candidates.numbers()]))
     for numbers, vectors in view.blocks(exactly):
         best.offer(numbers, queries @ vectors.T)
     return best.ordered()
 
 
+class _Offer(NamedTuple):
+    """What a segment gives for q queries: estimates for some rows, and rows that only an exact scan can judge."""
+
+    numbers: Numbers
+    """(n,) the same for every query, or (q, n); where the estimate is −2 it means nothing."""
+    estimates: Float32s
+    """(q, n) estimated cosines."""
+    exactly: Numbers
+
+
 class _Candidates:
     """The best estimates over all segments."""
 
-    def __init__(self, queries: int, wanted: int) -> None:
-        self._wanted = wanted
+    def __init__(self, queries: int, wanted: int, threads: int) -> None:
+        self._threads = threads
         self._best = Best(queries, wanted)
 
     def numbers(self) -> Numbers:
@@ -109,71 +128,86 @@ class _Candidates:
         self._best.shrink()
         return ascending(self._best.numbers.ravel())
 
-    def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, settings: IndexSettings) -> Numbers:
-        """Collect candidates; returns the numbers of rows that only an exact scan can judge."""
-        asked = max(settings.breadth, self._wanted)
-        share = count / view.rows
-        if mask is not None and count * _SCAN_US <= len(view.segments) * asked / share * _GRAPH_US:
+    def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, asked: int) -> Numbers:
+        """Collect candidates, ``asked`` of each graph; returns the numbers of rows that only an exact scan can judge.
+
+        ``count`` rows may answer.
+        """
+        tasks: list[Callable[[], _Offer]]
+        if mask is not None and count * _SCAN_US <= len(view.segments) * asked / (count / view.rows) * _GRAPH_US:
             allowed = np.flatnonzero(mask)
             of_segment = view.segment_of[allowed]
             exactly = [allowed[of_segment < 0]]
-            for position, segment in enumerate(view.segments):
-                exactly.append(self._scan(segment, queries, view.label_of, allowed[of_segment == position]))
-            return np.concatenate(exactly)
-        exactly = [view.loose if mask is None else view.loose[mask[view.loose]]]
-        for segment in view.segments:
-            covered = min(segment.segment.rows, len(segment.number_of_label))
-            exactly.append(_allowed(segment.number_of_label[covered:], mask))
-            if covered and not self._ask(segment, covered, queries, mask, asked):
-                numbers = _allowed(segment.number_of_label[:covered], mask)
-                exactly.append(self._scan(segment, queries, view.label_of, numbers))
+            tasks = [
+                partial(_scanned, segment, queries, view.label_of, allowed[of_segment == position])
+                for position, segment in enumerate(view.segments)
+            ]
+        else:
+            exactly = [view.loose if mask is None else view.loose[mask[view.loose]]]
+            tasks = [partial(_asked, segment, queries, view.label_of, mask, asked) for segment in view.segments]
+        for offer in _side_by_side(tasks, self._threads):
+            self._best.offer(offer.numbers, offer.estimates)
+            exactly.append(offer.exactly)
         return np.concatenate(exactly)
 
-    def _ask(self, view: SegmentView, covered: int, queries: Float32s, mask: Mask | None, asked: int) -> bool:
-        """Candidates from the graph; False where a scan is due because too few of them may answer."""
-        share = 1 - view.dead / len(view.number_of_label)
-        if mask is not None:
-            share = float(mask[view.number_of_label[:covered:16]].mean())
-        for breadth in (1, _BROADER):
-            if breadth * asked > _MOST_ASKED * share:
-                return False
-            labels, estimates = view.segment.nearest(queries, int(breadth * asked / share))
-            numbers, valid = self._known(view, covered, labels, mask)
-            # Without a filter only a graph that hangs together badly gives too few.
-            if int(valid.sum(axis=1).min()) >= min(asked // 2, share * covered / 2):
-                self._best.offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE))
-                return True
-        return False
 
-    @staticmethod
-    def _known(view: SegmentView, covered: int, labels: Numbers, mask: Mask | None) -> tuple[Numbers, Mask]:
-        """Numbers (q, n) of labels, and which of them may answer."""
+def _side_by_side(tasks: Sequence[Callable[[], _Offer]], threads: int) -> list[_Offer]:
+    """What the tasks give, in their order."""
+    threads = min(threads, len(tasks))
+    if threads < 2:
+        return [task() for task in tasks]
+    # Starting threads takes a tenth of a millisecond; none is left when the answer is there.
+    with ThreadPoolExecutor(threads, thread_name_prefix="segment") as pool:
+        return list(pool.map(lambda task: task(), tasks))
+
+
+def _asked(view: SegmentView, queries: Float32s, label_of: NDArray[np.int32], mask: Mask | None, asked: int) -> _Offer:
+    """Candidates of one segment from its graph, or from a scan where the graph gives too few that may answer."""
+    covered = min(view.segment.rows, len(view.number_of_label))
+    exactly = _allowed(view.number_of_label[covered:], mask)
+    found = _from_graph(view, covered, queries, mask, asked) if covered else None
+    if found is None:
+        found = _scanned(view, queries, label_of, _allowed(view.number_of_label[:covered], mask))
+    return found._replace(exactly=np.concatenate([exactly, found.exactly]))
+
+
+def _from_graph(view: SegmentView, covered: int, queries: Float32s, mask: Mask | None, asked: int) -> _Offer | None:
+    """Candidates from the graph; None where a scan is due because too few of them may answer."""
+    share = 1 - view.dead / len(view.number_of_label)
+    if mask is not None:
+        share = float(mask[view.number_of_label[:covered:16]].mean())
+    for breadth in (1, _BROADER):
+        if breadth * asked > _MOST_ASKED * share:
+            return None
+        labels, estimates = view.segment.nearest(queries, int(breadth * asked / share))
         # A row added since the view was taken has no number yet.
         known = np.minimum(labels, len(view.number_of_label) - 1)
         numbers = np.where(labels < covered, view.number_of_label[known], -1)
-        return numbers, _allows(numbers, mask)
+        valid = _allows(numbers, mask)
+        # Without a filter only a graph that hangs together badly gives too few.
+        if int(valid.sum(axis=1).min()) >= min(asked // 2, share * covered / 2):
+            return _Offer(np.where(valid, numbers, -1), np.where(valid, estimates, NO_SCORE), _NONE)
+    return None
 
-    def _scan(self, view: SegmentView, queries: Float32s, label_of: NDArray[np.int32], numbers: Numbers) -> Numbers:
-        """Candidates among the rows ``numbers`` of a segment from its mapped projected vectors.
 
-        Returns the numbers of those that are not on disk.
-        """
-        kept = view.segment.saved_rows
-        labels = label_of[numbers]
-        saved = labels < (0 if kept is None else kept.count)
-        if kept is not None and saved.any():
-            weights, offsets = view.segment.projection.products(queries)
-            places = kept.place_of_label[labels[saved]]
-            products = np.empty((len(queries), len(places)), dtype=np.float32)
-            for block in _runs(places):
-                some = places[block]
-                low, high = int(some.min()), int(some.max()) + 1
-                if high - low <= _DENSE * len(some):
-                    products[:, block] = (weights @ kept.vectors[low:high].T)[:, some - low]
-                else:
-                    products[:, block] = weights @ kept.vectors[some].T
-            self._best.offer(numbers[saved], products + offsets[:, None])
-        return numbers[~saved]
+def _scanned(view: SegmentView, queries: Float32s, label_of: NDArray[np.int32], numbers: Numbers) -> _Offer:
+    """All rows ``numbers`` of a segment with estimates from its projected vectors, as far as these are on disk."""
+    kept = view.segment.saved_rows
+    labels = label_of[numbers]
+    saved = labels < (0 if kept is None else kept.count)
+    if kept is None or not saved.any():
+        return _Offer(_NONE, np.empty((len(queries), 0), dtype=np.float32), numbers)
+    weights, offsets = view.segment.projection.products(queries)
+    places = kept.place_of_label[labels[saved]]
+    products = np.empty((len(queries), len(places)), dtype=np.float32)
+    for block in _runs(places):
+        some = places[block]
+        low, high = int(some.min()), int(some.max()) + 1
+        if high - low <= _DENSE * len(some):
+            products[:, block] = (weights @ kept.vectors[low:high].T)[:, some - low]
+        else:
+            products[:, block] = weights @ kept.vectors[some].T
+    return _Offer(numbers[saved], products + offsets[:, None], numbers[~saved])
 
 
 def _runs(places: NDArray[np.int32]) -> list[slice]:

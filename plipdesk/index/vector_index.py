@@ -43,6 +43,7 @@ class VectorIndex:
         encoder_fingerprint: str,
         settings: IndexSettings | None = None,
         threads: int = 1,
+        query_threads: int = 1,
     ) -> None:
         """Nothing is read yet.
 
@@ -52,12 +53,14 @@ class VectorIndex:
             encoder_fingerprint: whose vectors these are; graphs of another encoder are not used.
             settings: how graphs are built.
             threads: threads that fold.
+            query_threads: threads that a query may take.
         """
         self.folder = folder
         self.dim = dim
         self.encoder_fingerprint = encoder_fingerprint
         self.settings = settings or IndexSettings()
         self._threads = threads
+        self._query_threads = query_threads
         self._lock = threading.RLock()
         self._background = threading.Lock()
         self._parts: dict[int, VectorFile] = {}
@@ -152,7 +155,7 @@ class VectorIndex:
             shape = (len(queries), max(k, 0))
             return Found(np.full(shape, -1, np.int64), np.full(shape, -1, np.int32), np.full(shape, -2, np.float32))
         mask = None if allowed is None else view.mask(allowed)
-        numbers, scores = best_rows(view, queries, k, mask, self.settings)
+        numbers, scores = best_rows(view, queries, k, mask, self.settings, threads=self._query_threads)
         part_ids, rows = _places(view, numbers)
         return Found(part_ids, rows, scores)
 

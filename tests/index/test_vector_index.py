@@ -57,9 +57,13 @@ class World:
         self.plain = Plain()
         self.index = self.opened()
 
-    def opened(self, fingerprint: str = "encoder") -> VectorIndex:
+    def opened(self, fingerprint: str = "encoder", *, query_threads: int = 2) -> VectorIndex:
         index = VectorIndex(
-            self.folder / "index", dim=DIM, encoder_fingerprint=fingerprint, settings=self.settings, threads=1
+            self.folder / "index",
+            dim=DIM,
+            encoder_fingerprint=fingerprint,
+            settings=self.settings,
+            query_threads=query_threads,
         )
         index.add_all((part_id, self.file(part_id), len(rows)) for part_id, rows in self.plain.parts.items())
         return index
@@ -202,6 +206,20 @@ def test_a_filter_far_from_the_query_is_answered_from_a_scan(tmp_path: Path) -> 
     chosen = {place for place in world.plain.places() if place[0] == 2}
     found = world.index.search(centre[None], 10, allowed=RowSelection(parts=frozenset({2})))
     assert _places(found.part_ids[0], found.rows[0]) == world.plain.best(centre, 10, chosen)
+
+
+@pytest.mark.parametrize("query_threads", [1, 3])
+def test_an_answer_does_not_depend_on_how_many_threads_give_it(large: World, query_threads: int) -> None:
+    assert len(large.index.current().segments) > 2
+    other = large.opened(query_threads=query_threads)
+    other.load_or_build()
+    queries = unit_vectors(3, DIM, seed=99)
+    some_rows = {part_id: np.arange(0, len(rows), 2, dtype=np.int32) for part_id, rows in large.plain.parts.items()}
+    for allowed in (None, RowSelection(rows=some_rows), RowSelection(parts=frozenset([1, 2]))):
+        for mine, others in zip(
+            large.index.search(queries, 7, allowed=allowed), other.search(queries, 7, allowed=allowed), strict=True
+        ):
+            np.testing.assert_array_equal(mine, others)
 
 
 def test_rows_outside_a_part_do_not_matter_in_a_filter(large: World) -> None:
