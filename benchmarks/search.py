@@ -4,15 +4,16 @@
     python -m benchmarks.search --rows 100000            # made vectors
     python -m benchmarks.search --rows 1000000 --real    # vectors of real tiles, multiplied; needs PLIPDESK_REALDATA
 
-The made vectors come from benchmarks/generator.py. Vectors and graphs are kept in ``--folder`` and used again. Recall
-is told apart for image and text queries, which behave differently; times are medians, wall and processor (on a busy
-machine only the latter can be compared).
+What is searched is told in benchmarks/search_vectors.py. Vectors, graphs and the true answers are kept in ``--folder``
+and used again, so that it can be done in pieces: ``--build 300`` builds for five minutes and goes on where it was the
+next time; ``--part searches`` (or ``answers``, ``load``) measures one part and leaves the others of the result as they
+were. Recall is told apart for image and text queries, which behave differently; times are medians, wall and processor
+(on a busy machine only the latter can be compared).
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import re
@@ -23,23 +24,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import machine, percentile, table, write_result
-from benchmarks.generator import Generator, Recipe
+from benchmarks.common import RESULTS, machine, percentile, table, write_result
+from benchmarks.search_vectors import QUERIES, Source, made, real, real_data
 from plipdesk.base.ids import settings_id
 from plipdesk.base.paths import Workspace, cache_folder
 from plipdesk.catalogue.catalogue import Catalogue
 from plipdesk.catalogue.rows import EmbeddingRow, SlideFilter, SlideRow
 from plipdesk.encoders.card import EncoderCard
-from plipdesk.encoders.loading import find_encoder, load_encoder
 from plipdesk.encoders.null import null_card
-from plipdesk.encoders.protocol import Encoder
 from plipdesk.encoders.vocabulary import load_vocabulary
 from plipdesk.index.selection import RowSelection
 from plipdesk.index.vector_index import VectorIndex
@@ -49,120 +48,8 @@ from plipdesk.search.searcher import Searcher
 
 Floats = NDArray[np.float32]
 K = 10
-QUERIES = 200
-VIEWS = 3
+PARTS = ("searches", "answers", "load")
 TARGETS_MS = {"none": 5, "50 %": 10, "5 %": 25, "0.5 %": 5}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Slides of vectors, and queries of each kind."""
-
-    name: str
-    document: dict[str, Any]
-    dim: int
-    slides: Callable[[int], Iterator[Floats]]
-    queries: dict[str, Floats]
-
-
-def made() -> Source:
-    """Vectors of the generator with its default recipe."""
-    recipe = Recipe()
-    generator = Generator(recipe)
-    return Source(
-        "made",
-        dataclasses.asdict(recipe),
-        recipe.dim,
-        generator.slides,
-        {"image": generator.image_queries(QUERIES, seed=1), "text": generator.text_queries(QUERIES, seed=1)},
-    )
-
-
-def real(folder: Path) -> Source:
-    """Real vectors of the embedded encoder: tiles of held-out cases, each as it is and in changed views.
-
-    They are multiplied by mixing: a new vector lies between two views of one tile and carries a little of a tile that
-    is near it, so that it stays where real vectors are. Query pictures are tiles as they are, which are not indexed;
-    query texts are terms of the vocabulary.
-    """
-    encoder = load_encoder(find_encoder(None, None))
-    images, texts = _encoded_tiles(encoder, folder)
-    tiles, views, dim = images.shape
-    held = np.random.default_rng(0).permutation(tiles)[:QUERIES]
-
-    def slides(rows: int) -> Iterator[Floats]:
-        near = _nearest_tiles(images[:, 0])
-        left, number = rows, 0
-        while left > 0:
-            random = np.random.default_rng((1, number))
-            count = min(2000, left)
-            # A slide shows few kinds: tiles near some of its own.
-            own = random.integers(0, tiles, 12)
-            tile = near[own[random.integers(0, 12, count)], random.integers(0, near.shape[1], count)]
-            first, second = (images[tile, random.integers(1, views, count)] for _ in range(2))
-            other = images[near[tile, random.integers(1, 8, count)], random.integers(1, views, count)]
-            share = random.uniform(0, 1, (count, 1)).astype(np.float32)
-            lent = random.uniform(0, 0.35, (count, 1)).astype(np.float32)
-            yield _unit((1 - lent) * (share * first + (1 - share) * second) + lent * other)
-            left, number = left - count, number + 1
-
-    document = {"encoder": encoder.card.id, "fingerprint": encoder.fingerprint, "tiles": tiles, "views": views}
-    queries = {"image": _unit(images[held, 0]), "text": _unit(texts[:QUERIES])}
-    return Source("real", document, dim, slides, queries)
-
-
-def real_data() -> Path:
-    """Where the real slides and tiles lie, if they are there."""
-    repository = Path(__file__).resolve().parent.parent
-    return Path(os.environ.get("PLIPDESK_REALDATA", repository.parent / "shared" / "data"))
-
-
-def _encoded_tiles(encoder: Encoder, folder: Path) -> tuple[Floats, Floats]:
-    """Vectors of tiles (n, views, d), the first view being the tile itself, and of terms (m, d); kept in ``folder``."""
-    from PIL import Image
-
-    from benchmarks.stands_out import held_out
-
-    kept = folder / f"tiles-{encoder.fingerprint}.npz"
-    if not kept.exists():
-        data = real_data()
-        tiles, _ = held_out(data)
-        blocks = []
-        for number, tile in enumerate(tiles):
-            pixels = np.asarray(Image.open(data / "tiles" / tile).convert("RGB"))
-            blocks.append(encoder.encode_pictures([pixels, *_changed(pixels, VIEWS - 1, number)]))
-            print(f"\rencoded {number + 1:,} of {len(tiles):,}", end="", file=sys.stderr)
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = encoder.encode_texts(load_vocabulary().names())
-        np.savez(kept, images=np.stack(blocks), texts=texts)
-    with np.load(kept, allow_pickle=False) as content:
-        return content["images"], content["texts"]
-
-
-def _changed(pixels: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
-    """A tile turned, mirrored, cut to 0.8 to 1 of its side and shifted in colour."""
-    random = np.random.default_rng((3, seed))
-    views = []
-    for _ in range(count):
-        side = int(min(pixels.shape[:2]) * random.uniform(0.8, 1))
-        y, x = (random.integers(0, length - side + 1) for length in pixels.shape[:2])
-        view = np.rot90(pixels[y : y + side, x : x + side], random.integers(4))
-        view = view[:, ::-1] if random.integers(2) else view
-        coloured = view * random.uniform(0.9, 1.1) + random.normal(0, 6, 3)
-        views.append(np.ascontiguousarray(np.clip(coloured, 0, 255).astype(np.uint8)))
-    return views
-
-
-def _nearest_tiles(images: Floats, count: int = 64) -> NDArray[np.int64]:
-    unit = _unit(images)
-    blocks = [
-        np.argpartition(-(unit[i : i + 512] @ unit.T), count, axis=1)[:, :count] for i in range(0, len(unit), 512)
-    ]
-    return np.concatenate(blocks)
-
-
-def _unit(vectors: Floats) -> Floats:
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
 def stored(source: Source, rows: int, folder: Path) -> list[tuple[int, Path, int]]:
@@ -190,8 +77,24 @@ def opened(parts: list[tuple[int, Path, int]], source: Source, folder: Path, thr
     return index
 
 
-def exact(index: VectorIndex, queries: Floats, masks: list[NDArray[np.bool_] | None]) -> list[list[set[int]]]:
-    """For each mask and query the numbers of the true best rows."""
+def true_answers(
+    index: VectorIndex, source: Source, masks: dict[str, NDArray[np.bool_] | None], folder: Path
+) -> dict[str, NDArray[np.int64]]:
+    """For each kind of query and mask (``"text 5 % rows"``) the numbers (q, k) of the true best rows, −1 where there
+    are fewer; found by an exact scan once and kept."""
+    kept = folder / "answers.npz"
+    if not kept.exists():
+        found = {}
+        for kind, queries in source.queries.items():
+            for name, numbers in zip(masks, exact(index, queries, list(masks.values())), strict=True):
+                found[f"{kind} {name}"] = numbers
+        np.savez(kept, **found)
+    with np.load(kept, allow_pickle=False) as content:
+        return dict(content)
+
+
+def exact(index: VectorIndex, queries: Floats, masks: Sequence[NDArray[np.bool_] | None]) -> list[NDArray[np.int64]]:
+    """For each mask the numbers (q, k) of the true best rows."""
     view = index.current()
     scores = [np.full((len(queries), K), -2, np.float32) for _ in masks]
     numbers = [np.full((len(queries), K), -1, np.int64) for _ in masks]
@@ -205,21 +108,24 @@ def exact(index: VectorIndex, queries: Floats, masks: list[NDArray[np.bool_] | N
             top = np.argpartition(-together, K - 1, axis=1)[:, :K]
             scores[position] = np.take_along_axis(together, top, axis=1)
             numbers[position] = np.take_along_axis(rows, top, axis=1)
-    return [[set(row[row >= 0].tolist()) for row in found] for found in numbers]
+    return numbers
 
 
-def asked(index: VectorIndex, queries: Floats, truth: list[set[int]], allowed: RowSelection | None) -> dict[str, float]:
+def asked(
+    index: VectorIndex, queries: Floats, truth: NDArray[np.int64], allowed: RowSelection | None
+) -> dict[str, float]:
     """Recall and milliseconds of single queries."""
     view = index.current()
     wall, processor, hits = [], [], 0
     for number in range(len(queries)):
         query = queries[number : number + 1]
-        start, start_cpu = time.perf_counter(), time.thread_time()
+        start, start_cpu = time.perf_counter(), time.process_time()
         found = index.search(query, K, allowed=allowed)
         wall.append((time.perf_counter() - start) * 1000)
-        processor.append((time.thread_time() - start_cpu) * 1000)
-        hits += len(set(view.numbers(found.part_ids[0], found.rows[0]).tolist()) & truth[number])
-    total = sum(map(len, truth))
+        processor.append((time.process_time() - start_cpu) * 1000)
+        numbers = view.numbers(found.part_ids[0], found.rows[0])
+        hits += len(np.intersect1d(numbers, truth[number][truth[number] >= 0]))
+    total = np.count_nonzero(truth >= 0)
     return {
         "recall": round(hits / total, 4),
         "p50_ms": round(statistics.median(wall), 2),
@@ -366,6 +272,10 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="vectors of real tiles by the embedded encoder")
     parser.add_argument("--folder", type=Path, default=cache_folder() / "benchmarks")
     parser.add_argument("--threads", type=int, default=2, help="threads that build")
+    parser.add_argument(
+        "--build", type=float, metavar="SECONDS", help="only build, for so long; then go on another time"
+    )
+    parser.add_argument("--part", choices=PARTS, action="append", help="measure only this; repeatable")
     parser.add_argument("--load-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rows is not None:
@@ -386,51 +296,83 @@ def measure(arguments: argparse.Namespace) -> None:
     if arguments.load_only:
         print(json.dumps(load_only(source, parts, graphs)))
         return
-
     index = opened(parts, source, graphs, arguments.threads)
-    start, start_cpu = time.perf_counter(), time.process_time()
+    built = build(index, graphs, arguments.build)
+    if arguments.build is not None:
+        print(f"\n{index.rows_in_graphs:,} of {index.rows:,} rows are in graphs")
+        return
+    document = _known(f"search-{source.name}-{arguments.rows}")
+    document.update(
+        rows=index.rows,
+        slides=len(parts),
+        dim=source.dim,
+        source={source.name: source.document},
+        segments=len(index.current().segments),
+        graphs_mb=round(sum(path.stat().st_size for path in graphs.iterdir()) / 1e6, 1),
+        machine=machine(),
+    )
+    if built is not None:
+        document["build"] = built
+    chosen = arguments.part or PARTS
+    if "searches" in chosen:
+        rows = searches(index, source, graphs.parent)
+        columns = ["queries", "filter", "of", "recall", "p50_ms", "p95_ms", "p50_cpu_ms"]
+        print(table([[*(row[c] for c in columns), TARGETS_MS[row["filter"]]] for row in rows], [*columns, "target_ms"]))
+        document["searches"] = rows
+    if "answers" in chosen:
+        document["answers"] = answers = through_searcher(source, index, arguments.folder)
+        print(table([list(answer.values()) for answer in answers], list(answers[0])))
+    if "load" in chosen:
+        document["load"] = load_in_own_process(arguments)
+        print(f"load {document['load']}")
+    document["load_after"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    write_result(f"search-{source.name}-{arguments.rows}", document)
+    print(f"build {document.get('build')}\ngraphs {document['graphs_mb']} MB for {index.rows:,} rows")
+
+
+def build(index: VectorIndex, graphs: Path, limit_s: float | None) -> dict[str, Any] | None:
+    """Load what is there and build the rest, for at most ``limit_s``; figures if all was built in one go."""
     was_there = (graphs / "manifest.bin").exists()
-    index.load_or_build(lambda done, rows: print(f"\rfolded {done:,} of {rows:,}", end="", file=sys.stderr))
-    build = None
-    if not was_there:
-        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        build = {"seconds": round(seconds, 1), "rows_per_s": round(index.rows / seconds), "cpu_s": round(cpu, 1)}
+    start, start_cpu = time.perf_counter(), time.process_time()
+
+    def stop() -> bool:
+        return limit_s is not None and time.perf_counter() - start > limit_s
+
+    index.load_or_build(lambda done, rows: print(f"\rfolded {done:,} of {rows:,}", end="", file=sys.stderr), stop)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    stopped = stop()
     index.save()
-    shares = {"none": None, "50 %": 0.5, "5 %": 0.05, "0.5 %": 0.005}
-    selections: dict[tuple[str, str], RowSelection | None] = {}
-    for name, share in shares.items():
-        if share is None:
-            selections[name, ""] = None
-        else:
-            selections.update({(name, how): chosen for how, chosen in filters(index, share).items()})
-    masks = [None if chosen is None else index.current().mask(chosen)[:-1] for chosen in selections.values()]
-    results: list[dict[str, Any]] = []
+    if was_there or stopped:
+        return None
+    return {"seconds": round(seconds, 1), "rows_per_s": round(index.rows / seconds), "cpu_s": round(cpu, 1)}
+
+
+def searches(index: VectorIndex, source: Source, folder: Path) -> list[dict[str, Any]]:
+    """Recall and times of each kind of query under each filter."""
+    selections: dict[str, tuple[str, str, RowSelection | None]] = {"none": ("none", "", None)}
+    for name, share in (("50 %", 0.5), ("5 %", 0.05), ("0.5 %", 0.005)):
+        selections.update({f"{name} {how}": (name, how, chosen) for how, chosen in filters(index, share).items()})
+    masks = {
+        title: None if chosen is None else index.current().mask(chosen)[:-1]
+        for title, (_, _, chosen) in selections.items()
+    }
+    truth = true_answers(index, source, masks, folder)
+    rows: list[dict[str, Any]] = []
     for kind, queries in source.queries.items():
         index.search(queries[:5], K)
-        for ((name, how), chosen), truth in zip(selections.items(), exact(index, queries, masks), strict=True):
-            results.append({"queries": kind, "filter": name, "of": how, **asked(index, queries, truth, chosen)})
-    answers = through_searcher(source, index, arguments.folder)
-    loaded = load_in_own_process(arguments)
-    size = sum(path.stat().st_size for path in graphs.iterdir())
-    document = {
-        "rows": index.rows,
-        "slides": len(parts),
-        "dim": source.dim,
-        "source": {source.name: source.document},
-        "segments": len(index.current().segments),
-        "graphs_mb": round(size / 1e6, 1),
-        "build": build,
-        "load": loaded,
-        "searches": results,
-        "answers": answers,
-        "machine": machine(),
-        "load_after": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-    }
-    write_result(f"search-{source.name}-{arguments.rows}", document)
-    columns = ["queries", "filter", "of", "recall", "p50_ms", "p95_ms", "p50_cpu_ms"]
-    print(table([[*(row[c] for c in columns), TARGETS_MS[row["filter"]]] for row in results], [*columns, "target_ms"]))
-    print(table([list(answer.values()) for answer in answers], list(answers[0])))
-    print(f"build {build}\nload {loaded}\ngraphs {size / 1e6:.0f} MB for {index.rows:,} rows")
+        for title, (name, how, chosen) in selections.items():
+            figures = asked(index, queries, truth[f"{kind} {title}"], chosen)
+            rows.append({"queries": kind, "filter": name, "of": how, **figures})
+    return rows
+
+
+def _known(name: str) -> dict[str, Any]:
+    """What was measured before, of which parts are kept."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known
 
 
 if __name__ == "__main__":
