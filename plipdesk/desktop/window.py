@@ -248,7 +248,7 @@ class MainWindow(QMainWindow):
     def _on_status(self, status: m.Message) -> None:
         if isinstance(status, m.Status):
             self._status = status
-            self.search.set_patches(status.patches)
+            self.search.set_indexed(status.encoder, status.patches)
             self.results.set_index(status.index)
             self._show_status()
 

@@ -69,9 +69,15 @@ class Search(Message, frozen=True):
 
 
 class SearchAnswer(Message, frozen=True):
-    """The hits."""
+    """The hits; ``encoder`` and ``patches`` are those of the :class:`Status` when the question came.
+
+    A later status with more patches tells of slides that were not searched; what was searched does not, since filters
+    and the encoders of collections make it less.
+    """
 
     result: SearchResult
+    encoder: str = ""
+    patches: int = 0
 
 
 class SubmitJob(Message, frozen=True):

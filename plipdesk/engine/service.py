@@ -54,7 +54,6 @@ class EngineService:
         self._catalogue = catalogue
         self._encoders = encoders
         self._indexes = indexes
-        self._searcher = searcher
         self._jobs = jobs
         self._readers = readers
         self._supervisor = supervisor
@@ -92,7 +91,7 @@ class EngineService:
             **labelling.quick_answers(),
         }
         self._slow_answers: dict[type[m.Message], Callable[[Any], m.Message]] = {
-            m.Search: lambda asked: m.SearchAnswer(self._models.search(asked.query)),
+            m.Search: self._search,
             m.RelinkSlide: self._relink_slide,
             m.ListEncoders: lambda _: self._encoder_list(),
             m.UseEncoder: self._use_encoder,
@@ -179,6 +178,12 @@ class EngineService:
             jobs_running=running,
             jobs_queued=queued,
         )
+
+    def _search(self, asked: m.Search) -> m.SearchAnswer:
+        # Counted before: what is committed meanwhile may have been searched, but need not.
+        status = self.status()
+        result = self._models.search(asked.query)
+        return m.SearchAnswer(result, status.encoder, status.patches)
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 

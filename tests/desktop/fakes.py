@@ -237,6 +237,7 @@ class FakeEngine:
         self.notes: tuple[str, ...] = ()
         self.label_sets: list[m.LabelSetState] = [label_set("tissues", "fat", "muscle", "nerve")]
         self.corrections: list[CorrectionRow] = []
+        self.patches = STATUS.patches
         self.refuse: dict[type[m.Message], m.Failed] = {}
         self.status = STATUS
         self.lines: list[FakeLine] = []
@@ -268,7 +269,9 @@ class FakeEngine:
         match message:
             case m.Search(query):
                 return m.SearchAnswer(
-                    result(query, self.found[: query.k], stands_out=self.stands_out, notes=self.notes)
+                    result(query, self.found[: query.k], stands_out=self.stands_out, notes=self.notes),
+                    STATUS.encoder,
+                    self.patches,
                 )
             case m.ListSlides(filters):
                 ids = set(filters.slide_ids) or {row.slide_id for row in self.slides}

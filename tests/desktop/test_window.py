@@ -383,6 +383,7 @@ def test_new_slides_offer_to_search_again(stocked: MainWindow, engine: FakeEngin
     search(stocked, "x")
     wait_for_hits(stocked, qtbot)
     assert not stocked.results.again.isVisible()
+    engine.patches = 1300
     engine.line.tell(m.StatusChanged(m.Status(2, 1300, "plipdesk-mini", "onnx", "ready", 1, 0)))
     qtbot.waitUntil(lambda: stocked.results.again.isVisible())
     assert len(queries(engine)) == 1
@@ -625,13 +626,17 @@ def test_what_nobody_foresaw_becomes_a_report_and_one_sentence(qapp: QApplicatio
 def test_search_again_is_offered_only_for_what_was_not_searched(
     window: MainWindow, engine: FakeEngine, qtbot: Any
 ) -> None:
-    # The status comes late: the answer has seen more than the window knows of.
+    # The status comes late, as with --search: the engine knows of more than the window, and a filter searches less.
     window._on_status(msgspec.structs.replace(STATUS, patches=0))
+    engine.patches = 5000
     search(window, "fat")
     wait_for_hits(window, qtbot)
     assert window.search.result is not None
-    searched = window.search.result.searched.patches
-    window._on_status(msgspec.structs.replace(STATUS, patches=searched))
+    assert window.search.result.searched.patches < engine.patches
+    window._on_status(msgspec.structs.replace(STATUS, patches=5000))
     assert not window.results.again.isVisible()
-    window._on_status(msgspec.structs.replace(STATUS, patches=searched + 1))
+    # Another encoder has more patches of the same slides.
+    window._on_status(msgspec.structs.replace(STATUS, encoder="other", patches=9000))
+    assert not window.results.again.isVisible()
+    window._on_status(msgspec.structs.replace(STATUS, patches=5001))
     assert window.results.again.isVisible()

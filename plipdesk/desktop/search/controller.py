@@ -28,8 +28,8 @@ class SearchController(QObject):
         super().__init__(parent)
         self._link = link
         self._turn = Turn()
-        self._patches = 0
-        self._patches_searched = 0
+        self._indexed = ("", 0)
+        self._indexed_then = ("", 0)
         self.draft = QueryDraft()
         self.asked: QueryDraft | None = None
         """The draft that :attr:`result` answers, or that is being asked."""
@@ -58,14 +58,13 @@ class SearchController(QObject):
             return
         self.asked = draft
         self.busy = True
-        patches_then = self._patches
 
         def done(reply: m.Message) -> None:
             if self._turn.is_latest(turn) and isinstance(reply, m.SearchAnswer):
                 self.busy = False
                 self.result = reply.result
-                # The status lags behind: what was searched tells of patches that it has not told of yet.
-                self._patches_searched = max(patches_then, reply.result.searched.patches)
+                # The engine counts: the status that the window knows may be older than the question, or none yet.
+                self._indexed_then = (reply.encoder, reply.patches)
                 self.answered.emit()
                 self._tell_if_outdated()
 
@@ -77,9 +76,9 @@ class SearchController(QObject):
         self._link.ask(m.Search(draft.query()), done, refused)
         self.started.emit()
 
-    def set_patches(self, patches: int) -> None:
-        """How many patches the index holds now."""
-        self._patches = patches
+    def set_indexed(self, encoder: str, patches: int) -> None:
+        """How many patches are indexed now, with the workspace's encoder."""
+        self._indexed = (encoder, patches)
         self._tell_if_outdated()
 
     def without_example(self) -> None:
@@ -87,5 +86,7 @@ class SearchController(QObject):
         self.change(replace(self.draft, example=None, example_name=""))
 
     def _tell_if_outdated(self) -> None:
-        if self.result is not None and not self.busy and self._patches > self._patches_searched:
+        (encoder, patches), (encoder_then, patches_then) = self._indexed, self._indexed_then
+        # The patches of another encoder are another count.
+        if self.result is not None and not self.busy and encoder == encoder_then and patches > patches_then:
             self.outdated.emit()
