@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plipdesk.catalogue.rows import SlideFilter
 from plipdesk.cli.session import Session
 from plipdesk.search.query import Hit, Leakage, Query, SearchResult
 
@@ -60,15 +61,23 @@ def _hit_document(hit: Hit) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _why_empty(result: SearchResult) -> str:
+    if result.searched.patches:
+        return "No hits."
+    if result.query.filters != SlideFilter():
+        return "No slide that is indexed passes the filters."
+    if result.notes:
+        return f"Nothing is indexed with {result.encoder}."
+    return "Nothing is indexed yet. Start with: plipdesk index PATH"
+
+
 def tell_result(session: Session, result: SearchResult) -> None:
     from rich.table import Table
 
     for note in result.notes:
         session.remark(note)
     if not result.hits:
-        session.say(
-            "No hits." if result.searched.patches else "Nothing is indexed yet. Start with: plipdesk index PATH"
-        )
+        session.say(_why_empty(result))
         return
     if not result.stands_out:
         session.say("Nothing here looks like this. The nearest patches, for what they are worth:")

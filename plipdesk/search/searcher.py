@@ -124,16 +124,17 @@ def unseen_notes(encoder_id: str, unseen: Iterable[Unseen]) -> tuple[str, ...]:
     """What a query does not see, in words: slides whose patches are another encoder's, or of other weights."""
     notes = []
     for one in unseen:
-        slides = "1 slide" if one.slides == 1 else f"{one.slides:,} slides"
+        alone = one.slides == 1
+        slides, be = ("1 slide", "is") if alone else (f"{one.slides:,} slides", "are")
         if one.encoder_id == encoder_id:
+            was, them = ("was", "it") if alone else ("were", "them")
             notes.append(
-                f"{slides} ({one.patches:,} patches) were indexed with other weights or settings of {encoder_id} and "
-                "are not searched: index them again, or remove what is left with 'plipdesk doctor --repair'."
+                f"{slides} ({one.patches:,} patches) {was} indexed with other weights or settings of {encoder_id} and "
+                f"{be} not searched: index {them} again, or remove what is left with 'plipdesk doctor --repair'."
             )
         else:
-            verb = "is" if one.slides == 1 else "are"
             notes.append(
-                f"{slides} {verb} indexed with {one.encoder_id}, not with {encoder_id}, and not searched: index with "
+                f"{slides} {be} indexed with {one.encoder_id}, not with {encoder_id}, and not searched: index with "
                 f"this encoder too, or search with that one."
             )
     return tuple(notes)

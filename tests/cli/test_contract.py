@@ -10,10 +10,22 @@ import pytest
 
 from plipdesk.base.paths import Workspace
 from plipdesk.catalogue.catalogue import Catalogue
+from plipdesk.catalogue.rows import SlideFilter
+from plipdesk.cli.answers import tell_result
 from plipdesk.cli.index import numbers
 from plipdesk.cli.main import run
 from plipdesk.cli.search import parse_mix
-from plipdesk.search.query import PicturePart, RegionPart, SlidePart, TextPart
+from plipdesk.cli.session import Session
+from plipdesk.search.query import (
+    PicturePart,
+    Query,
+    RegionPart,
+    Searched,
+    SearchResult,
+    SlidePart,
+    TextPart,
+    Timing,
+)
 from tests.catalogue.helpers import embedding, slide
 
 
@@ -190,3 +202,26 @@ def test_what_is_no_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str], cont
     code, document = asked(capsys, "search", "mix", str(mix), "--json", "--workspace", str(tmp_path))
     assert code == 2
     assert document["error"]["path"] == str(mix) or content == '{"parts": []}'
+
+
+@pytest.mark.parametrize(
+    ("patches", "filters", "notes", "said"),
+    [
+        (5, SlideFilter(), (), "No hits.\n"),
+        (0, SlideFilter(cases=("A",)), (), "No slide that is indexed passes the filters.\n"),
+        (0, SlideFilter(), (), "Nothing is indexed yet. Start with: plipdesk index PATH\n"),
+        (0, SlideFilter(), ("3 slides are plip's.",), "3 slides are plip's.\nNothing is indexed with mini.\n"),
+    ],
+)
+def test_an_empty_answer_says_why(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    patches: int,
+    filters: SlideFilter,
+    notes: tuple[str, ...],
+    said: str,
+) -> None:
+    query = Query(texts=(TextPart("fat"),), filters=filters)
+    result = SearchResult(query, "mini", (), False, Searched(patches, 1), Timing(0.0, 0.0, 0.0), notes)
+    tell_result(Session.of(tmp_path, False, False, None), result)
+    assert capsys.readouterr().out == said

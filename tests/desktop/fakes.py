@@ -27,6 +27,7 @@ from plipdesk.engine import messages as m
 from plipdesk.search.query import Hit, Query, Searched, SearchResult, Timing
 
 Reply = Callable[[m.Message], None]
+SEARCHED = Searched(1200, 3)
 
 
 def slide(number: int = 1, **changes: object) -> SlideRow:
@@ -109,10 +110,15 @@ def places(count: int, size0_px: float = 224.0) -> m.PatchPlaces:
 
 
 def result(
-    query: Query, found: tuple[Hit, ...], *, stands_out: bool = True, notes: tuple[str, ...] = ()
+    query: Query,
+    found: tuple[Hit, ...],
+    *,
+    stands_out: bool = True,
+    notes: tuple[str, ...] = (),
+    searched: Searched = SEARCHED,
 ) -> SearchResult:
     """An answer."""
-    return SearchResult(query, "plipdesk-mini", found, stands_out, Searched(1200, 3), Timing(5.0, 2.0, 7.0), notes)
+    return SearchResult(query, "plipdesk-mini", found, stands_out, searched, Timing(5.0, 2.0, 7.0), notes)
 
 
 def label_set(name: str, *classes: str) -> m.LabelSetState:
@@ -237,6 +243,7 @@ class FakeEngine:
         self.notes: tuple[str, ...] = ()
         self.label_sets: list[m.LabelSetState] = [label_set("tissues", "fat", "muscle", "nerve")]
         self.corrections: list[CorrectionRow] = []
+        self.searched = SEARCHED
         self.patches = STATUS.patches
         self.refuse: dict[type[m.Message], m.Failed] = {}
         self.status = STATUS
@@ -269,7 +276,13 @@ class FakeEngine:
         match message:
             case m.Search(query):
                 return m.SearchAnswer(
-                    result(query, self.found[: query.k], stands_out=self.stands_out, notes=self.notes),
+                    result(
+                        query,
+                        self.found[: query.k],
+                        stands_out=self.stands_out,
+                        notes=self.notes,
+                        searched=self.searched,
+                    ),
                     STATUS.encoder,
                     self.patches,
                 )

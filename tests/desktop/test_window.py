@@ -29,7 +29,7 @@ from plipdesk.desktop.channel_dialog import ChannelDialog
 from plipdesk.desktop.mpp_dialog import MppDialog
 from plipdesk.desktop.window import MainWindow
 from plipdesk.engine import messages as m
-from plipdesk.search.query import PicturePart, RegionPart, SlidePart
+from plipdesk.search.query import PicturePart, RegionPart, Searched, SlidePart
 from tests.desktop.fakes import STATUS, FakeEngine, FakeReader, hits, item, job, slide
 
 MakeWindow = Callable[[], MainWindow]
@@ -359,6 +359,18 @@ def test_no_hits_is_said(stocked: MainWindow, engine: FakeEngine, qtbot: Any) ->
     search(stocked, "x")
     wait_for_hits(stocked, qtbot)
     assert stocked.results.empty.title.text() == "No hits"
+
+
+def test_slides_of_other_encoders_are_told_where_nothing_could_be_searched(
+    stocked: MainWindow, engine: FakeEngine, qtbot: Any
+) -> None:
+    engine.found, engine.searched = (), Searched(0, 0)
+    engine.notes = ("3 slides are indexed with plip, not with plipdesk-mini, and not searched.",)
+    search(stocked, "x")
+    wait_for_hits(stocked, qtbot)
+    assert stocked.results.empty.title.text() == "Nothing could be searched"
+    assert stocked.results.empty.text.text() == "No slide that was asked for is indexed with plipdesk-mini."
+    assert stocked.results.notes.text() == engine.notes[0]
 
 
 def test_a_refused_search_says_why(stocked: MainWindow, engine: FakeEngine, qtbot: Any) -> None:

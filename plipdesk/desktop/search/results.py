@@ -199,6 +199,11 @@ class ResultsPanel(QWidget):
             self.empty.say(self.tr("Searching…"))
         elif not self._connected:
             self.empty.say(self.tr("Starting…"), self.tr("The engine that reads and searches slides is starting."))
+        elif result is not None and self._slides and not result.searched.patches and result.notes:
+            self.empty.say(
+                self.tr("Nothing could be searched"),
+                self.tr("No slide that was asked for is indexed with {encoder}.").format(encoder=result.encoder),
+            )
         elif result is not None and self._slides:
             self.empty.say(
                 self.tr("No hits"),
