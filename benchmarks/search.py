@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import RESULTS, machine, percentile, table, write_result
 from benchmarks.search_vectors import QUERIES, Source, made, real, real_data
+from plipdesk.base.budget import CpuBudget
 from plipdesk.base.ids import settings_id
 from plipdesk.base.paths import Workspace, cache_folder
 from plipdesk.catalogue.catalogue import Catalogue
@@ -70,7 +71,10 @@ def stored(source: Source, rows: int, folder: Path) -> list[tuple[int, Path, int
 
 def opened(parts: list[tuple[int, Path, int]], source: Source, folder: Path, threads: int) -> VectorIndex:
     """An index over the parts that keeps its graphs beside them."""
-    index = VectorIndex(folder, dim=source.dim, encoder_fingerprint="benchmark", threads=threads)
+    query_threads = CpuBudget.of_machine().query_threads
+    index = VectorIndex(
+        folder, dim=source.dim, encoder_fingerprint="benchmark", threads=threads, query_threads=query_threads
+    )
     problems = index.add_all(parts)
     if problems:
         raise SystemExit(f"{problems}")
@@ -376,4 +380,8 @@ def _known(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        # As in the engine (plipdesk/engine/launch.py); it counts only before numpy is imported.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
+        sys.exit(subprocess.run([sys.executable, "-m", "benchmarks.search", *sys.argv[1:]], env=environment).returncode)
     main()
