@@ -69,11 +69,7 @@ class Search(Message, frozen=True):
 
 
 class SearchAnswer(Message, frozen=True):
-    """The hits; ``encoder`` and ``patches`` are those of the :class:`Status` when the question came.
-
-    A later status with more patches tells of slides that were not searched; what was searched does not, since filters
-    and the encoders of collections make it less.
-    """
+    """The hits; ``encoder`` and ``patches`` as the :class:`Status` told them when the question came."""
 
     result: SearchResult
     encoder: str = ""
