@@ -43,8 +43,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 class Hello(Message, frozen=True):
     """First message of every connection. Reply: :class:`Welcome`.
 
-    ``token`` is the secret that only the person's own processes can read; ``child`` the number that the engine gave a
-    worker or reader when it started it.
+    ``token`` is the secret that only the person's own processes can read; ``child`` the engine's number for a child.
     """
 
     version: int
@@ -69,11 +68,10 @@ class Search(Message, frozen=True):
 
 
 class SearchAnswer(Message, frozen=True):
-    """The hits; ``encoder`` and ``patches`` as the :class:`Status` told them when the question came."""
+    """The hits, and the status of the moment when the question came."""
 
     result: SearchResult
-    encoder: str = ""
-    patches: int = 0
+    status: Status | None = None
 
 
 class SubmitJob(Message, frozen=True):

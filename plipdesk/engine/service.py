@@ -183,7 +183,7 @@ class EngineService:
         # Counted before: what is committed meanwhile may have been searched, but need not.
         status = self.status()
         result = self._models.search(asked.query)
-        return m.SearchAnswer(result, status.encoder, status.patches)
+        return m.SearchAnswer(result, status)
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 

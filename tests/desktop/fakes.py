@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from plipdesk.catalogue.rows import (
@@ -283,8 +284,7 @@ class FakeEngine:
                         notes=self.notes,
                         searched=self.searched,
                     ),
-                    STATUS.encoder,
-                    self.patches,
+                    msgspec.structs.replace(STATUS, patches=self.patches),
                 )
             case m.ListSlides(filters):
                 ids = set(filters.slide_ids) or {row.slide_id for row in self.slides}

@@ -64,7 +64,8 @@ class SearchController(QObject):
                 self.busy = False
                 self.result = reply.result
                 # The engine counts: the status that the window knows may be older than the question, or none yet.
-                self._indexed_then = (reply.encoder, reply.patches)
+                status = reply.status
+                self._indexed_then = ("", 0) if status is None else (status.encoder, status.patches)
                 self.answered.emit()
                 self._tell_if_outdated()
 
