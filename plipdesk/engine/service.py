@@ -57,6 +57,7 @@ class EngineService:
         self._jobs = jobs
         self._readers = readers
         self._supervisor = supervisor
+        self._searcher = searcher
         self._events = events
         self._lifetime = lifetime
         self._slow = slow
