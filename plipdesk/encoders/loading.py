@@ -97,8 +97,8 @@ def load_encoder(
     card, folder = installed.card, installed.folder
     if folder is None:
         return NullEncoder()
-    weights = verified_file(folder, _listed(card, "weights"))
-    tokenizer = verified_file(folder, _listed(card, "tokenizer")) if card.tokenizer.file is not None else None
+    weights = verified_file(folder, listed_file(card, "weights"))
+    tokenizer = verified_file(folder, listed_file(card, "tokenizer")) if card.tokenizer.file is not None else None
     _check_fit(card)
     texts = text_preparer(card, tokenizer)
     tuned = kept_tuning(card.fingerprint()) if precision == "fp32" and batch is None else None
@@ -155,7 +155,12 @@ def _in_torch(
     return TorchEncoder(card, texts, image_tower(model, card), text, device=place, precision=precision, batch=batch)
 
 
-def _listed(card: EncoderCard, role: Literal["weights", "tokenizer"]) -> ModelFile:
+def listed_file(card: EncoderCard, role: Literal["weights", "tokenizer"]) -> ModelFile:
+    """The file that a card names for ``role``.
+
+    Raises:
+        EncoderProblem: it names none.
+    """
     if role not in card.files:
         raise EncoderProblem(f"The card of {card.id} names no file for its {role}.", remedy="Complete the card.")
     return card.files[role]
