@@ -183,6 +183,7 @@ class MainWindow(QMainWindow):
         self.viewer.close_wanted.connect(self.viewer_closed)
         self.viewer.not_saved.connect(lambda failure: self.notices.failure(failure, key="annotations"))
         self.viewer.unkept.connect(self._say_unkept)
+        self.viewer.tissue_corrected.connect(self._say_corrected)
         panel = self.library_panel
         panel.opened.connect(self.open_entry)
         panel.add_wanted.connect(self.choose_files)
@@ -436,6 +437,10 @@ class MainWindow(QMainWindow):
             "This slide is not in the workspace: what you draw on it is lost when it is closed. Add it first."
         )
         self.notices.say("annotations", "warning", text)
+
+    def _say_corrected(self, name: str) -> None:
+        text = self.tr("The tissue of {name} is corrected. Only patches that are new are encoded.").format(name=name)
+        self.notices.say("tissue", "info", text)
 
     def viewer_closed(self) -> None:
         """Give the viewer's place to the hits."""

@@ -23,6 +23,8 @@ from plipdesk.catalogue.rows import (
     SlideFilter,
     SlideRow,
 )
+from plipdesk.engine.message_parts import LevelSize as LevelSize
+from plipdesk.engine.message_parts import PatchPlaces as PatchPlaces
 from plipdesk.search.comparing import Comparison
 from plipdesk.search.query import Query, SearchResult
 
@@ -282,22 +284,24 @@ class GetPatches(Message, frozen=True):
     slide_id: str
 
 
-class PatchPlaces(msgspec.Struct, frozen=True):
-    """The patches of one tiling: int32 left and top edges in level-0 pixels as little-endian bytes, and their side."""
-
-    tiling_id: str
-    encoder_id: str
-    tiling: dict[str, Json]
-    size0_px: float
-    x0_px: bytes
-    y0_px: bytes
-
-
 class PatchList(Message, frozen=True):
     """All tilings of a slide, oldest first."""
 
     slide_id: str
     tilings: tuple[PatchPlaces, ...]
+    tissue_rule: str = "auto"
+    """What :class:`FindTissue` must be asked with to see the tissue in force."""
+
+
+class CorrectTissue(Message, frozen=True):
+    """Add polygons (rings of level-0 pixels, holes after the outer one) to a slide's tissue, or take them away.
+
+    The slide is cut anew in the background: patches that stay keep their vectors. Reply: :class:`JobReply`.
+    """
+
+    slide_id: str
+    add: bool
+    polygons: tuple[tuple[tuple[tuple[float, float], ...], ...], ...]
 
 
 class ListEncoders(Message, frozen=True):
@@ -516,14 +520,6 @@ class OpenSlide(Message, frozen=True):
     mpp_um: float | None = None
 
 
-class LevelSize(msgspec.Struct, frozen=True):
-    """A level of the pyramid."""
-
-    width_px: int
-    height_px: int
-    downsample: float
-
-
 class SlideOpened(Message, frozen=True):
     """What the viewer must know of a slide."""
 
@@ -699,8 +695,8 @@ class FinishJob(Message, frozen=True):
 
 
 AnyMessage = (
-    Hello | Welcome | Search | SearchAnswer | SubmitJob | ControlJob | GetJob | JobReply | ListJobs | JobList
-    | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList
+    CorrectTissue | Hello | Welcome | Search | SearchAnswer | SubmitJob | ControlJob | GetJob | JobReply | ListJobs
+    | JobList | ListSlides | SlideList | SetSlide | RelinkSlide | RemoveSlide | ListCollections | CollectionList
     | EditCollection | ListAnnotations | AnnotationList | EditAnnotations | AnnotationsChanged | GetPatches
     | PatchList | FindTissue | TissueFound | ListEncoders | EncoderList | UseEncoder | ListModels | ModelList
     | KeepToken | RemoveModel | Removed | GetCost | Cost | Compare | Compared | ModelsChanged | GetStatus | Status

@@ -64,7 +64,7 @@ class EngineService:
         self._unforeseen = unforeseen
         self._end = end
         self._slide_ids = {slide.slide_id for slide in catalogue.slides.select()}
-        drawing = DrawingDesk(catalogue, workspace, events)
+        drawing = DrawingDesk(catalogue, workspace, events, self._submit)
         labelling = LabellingDesk(catalogue, workspace, encoders.get)
         self._models = ModelDesk(
             catalogue,

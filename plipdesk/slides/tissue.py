@@ -21,6 +21,7 @@ MAX_MASK_PX = 2048
 MIN_MASK_PX = 512
 # What a slide of unknown MPP is taken for when gaps are filled and dust is dropped.
 USUAL_UM_PER_PX = 12.0
+CORRECTED_SUFFIX = ".tissue.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,8 @@ class TissueMask:
 
 
 def tissue_mask(reader: SlideReader, rule: str) -> TissueMask:
-    """The tissue of a slide after ``rule``: ``auto``, ``all``, or the path of a GeoJSON file with drawn outlines.
+    """The tissue of a slide after ``rule``: ``auto``, ``all``, or the path of a file with drawn outlines (GeoJSON) or
+    with corrections (its name ends with ``.tissue.json``).
 
     Raises:
         NotFound: the GeoJSON file is not there.
@@ -72,6 +74,10 @@ def tissue_mask(reader: SlideReader, rule: str) -> TissueMask:
         return detect_tissue(reader)
     if rule == "all":
         return all_tissue(reader.info)
+    if rule.endswith(CORRECTED_SUFFIX):
+        from plipdesk.slides.corrected_tissue import corrected_tissue
+
+        return corrected_tissue(Path(rule), reader)
     # Late, since few need it and it brings shapely.
     from plipdesk.slides.drawn_tissue import mask_from_geojson
 

@@ -258,3 +258,20 @@ def test_thousands_of_annotations_stay_smooth(panel: ViewerPanel, engine: FakeEn
     qtbot.waitUntil(lambda: not overlay.again.isActive())  # type: ignore[attr-defined]
     image = panel.canvas.grab().toImage()
     assert image.pixelColor(round(at[0]), round(at[1])).name() == "#d278aa"
+
+
+def test_a_drawn_area_corrects_the_tissue(
+    panel: ViewerPanel, window: MainWindow, engine: FakeEngine, qtbot: Any
+) -> None:
+    QTest.keyClick(panel.canvas, "r")
+    drag(panel, (100, 100), (200, 180))
+    area = only(panel).geometry
+    QTest.keyClick(panel.canvas, "m", Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: len(engine.line.of(m.CorrectTissue)) == 1)
+    (asked,) = engine.line.of(m.CorrectTissue)
+    assert isinstance(asked, m.CorrectTissue)
+    assert (asked.slide_id, asked.add) == (slide(1).slide_id, False)
+    assert list(asked.polygons) == shapes.polygons_of(area)
+    assert book_of(panel).rows == {}
+    qtbot.waitUntil(lambda: any("corrected" in text for text in window.notices.texts()))
+    assert panel.overlays.get("tissue").visible  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -385,3 +386,42 @@ def test_nothing_to_index_is_said(bench: Bench) -> None:
 def test_settings_that_make_no_sense_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(UsageProblem):
         IndexSettings.from_params({"paths": ["/a"], **params})
+
+
+def test_a_corrected_mask_takes_over_what_stays_and_encodes_only_what_is_new(bench: Bench) -> None:
+    slide = bench.draw("a.tif")
+    bench.run(slide)
+    (old,) = bench.desk.embeddings
+    before = VectorFile.open(bench.workspace.root / old.file)
+    known = {at: row for row, at in enumerate(zip(before.x0_px, before.y0_px, strict=True))}
+    encoded = bench.encoder.encoded
+    left = [[[0, 0], [256, 0], [256, 384], [0, 384]]]
+    rest = [[[256, 0], [512, 0], [512, 384], [256, 384]]]
+    corrections = bench.workspace.root / "a.tissue.json"
+    steps = [{"add": False, "polygons": [left]}, {"add": True, "polygons": [rest]}]
+    corrections.write_text(json.dumps({"base": "auto", "steps": steps}))
+    bench.desk.state, bench.desk.ended = {}, {}
+    document = bench.run(slide, tissue=str(corrections))
+    assert _statuses(document) == {"a.tif": "indexed"}
+    new = bench.desk.embeddings[-1]
+    assert [row.embedding_id for row in bench.desk.embeddings] == [new.embedding_id]
+    after = VectorFile.open(bench.workspace.root / new.file)
+    assert after.x0_px.min() >= 256 - new.size0_px
+    places = list(zip(after.x0_px, after.y0_px, strict=True))
+    stay = [number for number, at in enumerate(places) if at in known]
+    assert bench.encoder.encoded - encoded == len(places) - len(stay) > 0
+    assert stay
+    for number in stay:
+        assert (after.embeddings[number] == before.embeddings[known[places[number]]]).all()
+    # A later run by itself does not bring back what a person took away.
+    bench.desk.state, bench.desk.ended = {}, {}
+    assert _statuses(bench.run(slide)) == {"a.tif": "unchanged"}
+
+
+def test_broken_corrections_are_said_in_words(bench: Bench) -> None:
+    slide = bench.draw("a.tif")
+    corrections = bench.workspace.root / "a.tissue.json"
+    corrections.parent.mkdir(parents=True, exist_ok=True)
+    corrections.write_text("{")
+    document = bench.run(slide, tissue=str(corrections))
+    assert "corrections" in _reason(document, "a.tif")

@@ -205,7 +205,7 @@ class SlideCanvas(MovingWidget):
                 draw_outline(painter, glass.frame(self.frame.box), BOX, dashed=True)
             if self._touch is not None:
                 self._touch.paint(glass)
-                if self.hasFocus():
+                if self.hasFocus() and self._touch.cursor == Qt.CursorShape.CrossCursor:
                     draw_crosshair(painter, QPointF(self.width() / 2, self.height() / 2))
             if self._slide.mpp_um is not None:
                 bar = scale_bar(self._slide.mpp_um / self._camera.zoom, min(160.0, self.width() / 3))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolBar, QVBoxLayout,
 from plipdesk.desktop.elided import ElidedLabel
 from plipdesk.desktop.empty import EmptyState
 from plipdesk.desktop.link import Link
+from plipdesk.desktop.state import shapes
 from plipdesk.desktop.theme import Theme
 from plipdesk.desktop.viewer.camera import Rect
 from plipdesk.desktop.viewer.canvas import SlideCanvas, Tool
@@ -19,6 +20,7 @@ from plipdesk.desktop.viewer.moving import KEY_ZOOM
 from plipdesk.desktop.viewer.overlays import OverlayStack
 from plipdesk.desktop.viewer.pane import SlidePane, SlideToShow
 from plipdesk.desktop.viewer.place_line import place_text, scale_text
+from plipdesk.desktop.viewer.slide_layers import TISSUE
 from plipdesk.desktop.viewer.toolbox import Toolbox
 from plipdesk.desktop.viewer.viewer_actions import (
     FINE_TURN_DEG,
@@ -41,6 +43,8 @@ class ViewerPanel(QWidget):
     close_wanted = Signal()
     not_saved = Signal(object)
     """What was drawn cannot be saved for now (a Failed)."""
+    tissue_corrected = Signal(str)
+    """The tissue of a slide (its name) was corrected; it is being cut anew."""
     unkept = Signal()
     """Something was drawn on a slide that is not in the workspace."""
 
@@ -88,6 +92,7 @@ class ViewerPanel(QWidget):
         self.views.activated.connect(self._show_active)
         self.views.added.connect(self._watch)
         self.views.linked_changed.connect(self.link_action.setChecked)
+        self.toolbox.tissue_corrected.connect(partial(self._correct_tissue, link))
         link.event_arrived.connect(self._on_event)
         self._watch(self.views.active)
         theme.changed.connect(self._dress)
@@ -157,6 +162,13 @@ class ViewerPanel(QWidget):
             for pane in self.views.panes:
                 if pane.shown is not None and pane.shown.slide_id in event.slide_ids:
                     pane.layers.patches_changed()
+
+    def _correct_tissue(self, link: Link, slide: SlideToShow, add: bool, area: shapes.Geometry) -> None:
+        if slide.slide_id is None:
+            return
+        asked = m.CorrectTissue(slide.slide_id, add, tuple(shapes.polygons_of(area)))
+        link.ask(asked, lambda _: self.tissue_corrected.emit(slide.name))
+        self.overlays.choose(TISSUE, visible=True)
 
     def save(self) -> None:
         """Save at once what was drawn."""

@@ -65,6 +65,9 @@ class SlideLayers(QObject):
         layer = self._stack.get(PATCHES)
         if layer is not None and self._slide_id is not None:
             self._stack.put(Awaited(PATCHES, layer.title, order=10, visible=layer.visible))
+            tissue = self._stack.get(TISSUE)
+            if tissue is not None:
+                self._stack.put(Awaited(TISSUE, self.tr("Tissue"), order=0, visible=tissue.visible))
 
     # --- fetching ---
 
@@ -77,6 +80,17 @@ class SlideLayers(QObject):
                     self._tickets[layer.key] = ask()
 
     def _ask_tissue(self, path: str, mpp_um: float | None) -> int:
+        if self._slide_id is None:
+            return self._find_tissue(path, mpp_um, "auto")
+
+        def found(reply: m.Message) -> None:
+            if isinstance(reply, m.PatchList):
+                self._tickets[TISSUE] = self._find_tissue(path, mpp_um, reply.tissue_rule)
+
+        # Where a person corrected it, the engine knows.
+        return self._link.ask(m.GetPatches(self._slide_id), found, lambda failure: self._failed(TISSUE, failure))
+
+    def _find_tissue(self, path: str, mpp_um: float | None, rule: str) -> int:
         def found(reply: m.Message) -> None:
             self._tickets.pop(TISSUE, None)
             if isinstance(reply, m.TissueFound):
@@ -89,7 +103,7 @@ class SlideLayers(QObject):
                 self._stack.put(PictureOverlay(TISSUE, self.tr("Tissue"), raster, opacity=0.8))
 
         return self._link.ask(
-            m.FindTissue(path, mpp_um=mpp_um), found, lambda failure: self._failed(TISSUE, failure), channel="viewer"
+            m.FindTissue(path, rule, mpp_um), found, lambda failure: self._failed(TISSUE, failure), channel="viewer"
         )
 
     def _ask_patches(self, slide_id: str) -> int:

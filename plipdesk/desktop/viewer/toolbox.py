@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QToolBar, QWidget
 
+from plipdesk.desktop.state import shapes
 from plipdesk.desktop.state.annotations import AnnotationBook
 from plipdesk.desktop.state.sketch import KINDS, Kind
 from plipdesk.desktop.theme import Theme
@@ -25,7 +26,8 @@ HAND, SELECT = "hand", "select"
 class Toolbox(QObject):
     """One tool is chosen for all views; ``active`` tells the view that keys and buttons mean."""
 
-    chosen = Signal(str)
+    tissue_corrected = Signal(object, bool, object)
+    """The chosen area is (True) or is not (False) tissue: SlideToShow, bool, the area as a GeoJSON geometry."""
 
     def __init__(self, owner: QWidget, theme: Theme, active: Callable[[], SlidePane]) -> None:
         super().__init__(owner)
@@ -55,6 +57,13 @@ class Toolbox(QObject):
         self.back_action = make_action(owner, self.tr("Annotation before"), "Shift+N", lambda: self._show_next(-1))
         self.edit_action = make_action(owner, self.tr("Name, class and colour…"), "T", self.edit)
         self.delete_action = make_action(owner, self.tr("Delete the annotation"), "Del", self.delete)
+        self.tissue_actions = [
+            make_action(owner, text, key, partial(self._correct_tissue, add))
+            for text, key, add in (
+                (self.tr("Add the chosen area to the tissue"), "M", True),
+                (self.tr("Take the chosen area from the tissue"), "Shift+M", False),
+            )
+        ]
         self.bar = QToolBar(self.tr("Drawing tools"))
         self.bar.setOrientation(Qt.Orientation.Vertical)
         self.bar.setIconSize(QSize(18, 18))
@@ -70,6 +79,7 @@ class Toolbox(QObject):
             list(self.actions_by_name.values()),
             [self.undo_action, self.redo_action],
             [self.next_action, self.back_action, self.edit_action, self.delete_action],
+            self.tissue_actions,
         ]
 
     def choose(self, name: str) -> None:
@@ -147,7 +157,17 @@ class Toolbox(QObject):
         self.next_action.setEnabled(bool(book.rows))
         self.back_action.setEnabled(bool(book.rows))
         self.edit_action.setEnabled(chosen is not None)
+        area = chosen is not None and bool(shapes.polygons_of(chosen.geometry))
+        for action in self.tissue_actions:
+            action.setEnabled(area and pane.shown is not None and pane.shown.slide_id is not None)
         self.delete_action.setEnabled(chosen is not None and not chosen.locked)
+
+    def _correct_tissue(self, add: bool) -> None:
+        pane, row = self._active(), self._book().chosen
+        if row is not None and pane.shown is not None and shapes.polygons_of(row.geometry):
+            self.tissue_corrected.emit(pane.shown, add, row.geometry)
+            # It was drawn for this; undo brings it back.
+            self._book().remove(row.annotation_id)
 
     def _show_next(self, step: int) -> None:
         self._book().select_next(step)
