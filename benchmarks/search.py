@@ -116,7 +116,7 @@ def exact(index: VectorIndex, queries: Floats, masks: Sequence[NDArray[np.bool_]
 
 
 def asked(
-    index: VectorIndex, queries: Floats, truth: NDArray[np.int64], allowed: RowSelection | None
+    index: VectorIndex, queries: Floats, truth: NDArray[np.int64], allowed: RowSelection | None, *, scattered: bool
 ) -> dict[str, float]:
     """Recall and milliseconds of single queries."""
     view = index.current()
@@ -124,7 +124,7 @@ def asked(
     for number in range(len(queries)):
         query = queries[number : number + 1]
         start, start_cpu = time.perf_counter(), time.process_time()
-        found = index.search(query, K, allowed=allowed)
+        found = index.search(query, K, allowed=allowed, scattered=scattered)
         wall.append((time.perf_counter() - start) * 1000)
         processor.append((time.process_time() - start_cpu) * 1000)
         numbers = view.numbers(found.part_ids[0], found.rows[0])
@@ -365,7 +365,7 @@ def searches(index: VectorIndex, source: Source, folder: Path) -> list[dict[str,
     for kind, queries in source.queries.items():
         index.search(queries[:5], K)
         for title, (name, how, chosen) in selections.items():
-            figures = asked(index, queries, truth[f"{kind} {title}"], chosen)
+            figures = asked(index, queries, truth[f"{kind} {title}"], chosen, scattered=kind == "text")
             rows.append({"queries": kind, "filter": name, "of": how, **figures})
     return rows
 

@@ -85,7 +85,14 @@ class Best:
 
 
 def best_rows(
-    view: View, queries: Float32s, k: int, mask: Mask | None, settings: IndexSettings, *, threads: int = 1
+    view: View,
+    queries: Float32s,
+    k: int,
+    mask: Mask | None,
+    settings: IndexSettings,
+    *,
+    threads: int = 1,
+    scattered: bool = False,
 ) -> tuple[Numbers, Float32s]:
     """Numbers and cosines (q, k) of the best rows for ``queries`` (q, d), best first, padded with −1.
 
@@ -98,7 +105,8 @@ def best_rows(
         exactly = np.arange(view.rows) if mask is None else np.flatnonzero(mask)
     else:
         candidates = _Candidates(len(queries), wanted, threads)
-        asked = max(settings.breadth, 2 * k, wanted // len(view.segments))
+        breadth = settings.scattered_breadth if scattered else settings.breadth
+        asked = max(breadth, 2 * k, wanted // len(view.segments))
         exactly = candidates.gather(view, queries, mask, count, asked)
         exactly = ascending(np.concatenate([exactly, candidates.numbers()]))
     for numbers, vectors in view.blocks(exactly):

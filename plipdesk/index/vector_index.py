@@ -144,10 +144,13 @@ class VectorIndex:
 
     # --- searching ----------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Float32s, k: int, *, allowed: RowSelection | None = None) -> Found:
+    def search(
+        self, queries: Float32s, k: int, *, allowed: RowSelection | None = None, scattered: bool = False
+    ) -> Found:
         """The ``k`` rows with the highest cosine for each of ``queries`` (q, d), L2-normalised.
 
         Scores are exact, from the stored vectors; which rows are scored is approximate where there are many.
+        ``scattered``: the queries lie apart from the rows, as words do, and are looked for more broadly.
         """
         queries = self._checked(queries)
         view = self._view
@@ -155,7 +158,9 @@ class VectorIndex:
             shape = (len(queries), max(k, 0))
             return Found(np.full(shape, -1, np.int64), np.full(shape, -1, np.int32), np.full(shape, -2, np.float32))
         mask = None if allowed is None else view.mask(allowed)
-        numbers, scores = best_rows(view, queries, k, mask, self.settings, threads=self._query_threads)
+        numbers, scores = best_rows(
+            view, queries, k, mask, self.settings, threads=self._query_threads, scattered=scattered
+        )
         part_ids, rows = _places(view, numbers)
         return Found(part_ids, rows, scores)
 

@@ -108,6 +108,11 @@ class Scoring:
         """Whether the score is the cosine with one vector of unit length."""
         return self._alone and len(self.parts[0].vectors) == 1
 
+    @property
+    def asks_in_words(self) -> bool:
+        """Whether words attract: they lie apart from all patches."""
+        return any(part.kind == "words" and part.weight > 0 for part in self.parts)
+
     def scores(self, stored: Float32s) -> Float32s:
         """Scores (n,) of stored vectors (n, d)."""
         return self._together([part.scores(stored) for part in self.parts])

@@ -257,7 +257,9 @@ class _Answer:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """The ``count`` best rows that were not seen yet, of parts that are not full, best first."""
         selection = self._without(seen, full)
-        found = self._index.search(self._scoring.probes(), count, allowed=selection)
+        found = self._index.search(
+            self._scoring.probes(), count, allowed=selection, scattered=self._scoring.asks_in_words
+        )
         if self._scoring.is_plain:
             known = found.part_ids[0] >= 0
             return found.part_ids[0][known], found.rows[0][known], found.scores[0][known]
