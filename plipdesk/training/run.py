@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -103,13 +104,8 @@ class RunFolder:
 
         In this order a kill between the two leaves a curve that is too long, and going on cuts it to the checkpoint.
         """
-        from safetensors.torch import save
-
         self.save()
-        with atomic_write(self.checkpoint_path(stage)) as stream:
-            stream.write(
-                save({name: value.detach().contiguous() for name, value in tensors.items()}, {"step": str(step)})
-            )
+        write_checkpoint(self.checkpoint_path(stage), step, tensors)
 
     def load_checkpoint(self, stage: str) -> tuple[int, dict[str, torch.Tensor]] | None:
         """The last committed state of a stage, and its step; None if there is none.
@@ -117,19 +113,40 @@ class RunFolder:
         Raises:
             TrainingProblem: the file is damaged.
         """
-        from safetensors import SafetensorError, safe_open
+        return read_checkpoint(self.checkpoint_path(stage))
 
-        path = self.checkpoint_path(stage)
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, framework="pt") as opened:
-                step = int((opened.metadata() or {})["step"])
-                return step, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise TrainingProblem(
-                "The checkpoint is damaged.", path=path, remedy="Remove it; the stage then starts again."
-            ) from error
+
+def write_checkpoint(path: Path, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write ``tensors`` as the state after ``step`` steps, whole or not at all.
+
+    Raises:
+        DiskFull: no room left; what was there before stands.
+    """
+    from safetensors.torch import save
+
+    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic_write(path) as stream:
+        stream.write(save(content, {"step": str(step)}))
+
+
+def read_checkpoint(path: Path) -> tuple[int, dict[str, torch.Tensor]] | None:
+    """The state in a checkpoint and its step; None if there is none.
+
+    Raises:
+        TrainingProblem: the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as opened:
+            step = int((opened.metadata() or {})["step"])
+            return step, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise TrainingProblem(
+            "The checkpoint is damaged.", path=path, remedy="Remove it; training then starts again from there."
+        ) from error
 
 
 def read_run(path: Path) -> RunRecord:

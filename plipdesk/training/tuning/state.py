@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import plipdesk
 from plipdesk.base.files import atomic_write
 from plipdesk.training.recipe import TrainingProblem
-from plipdesk.training.run import RUN_NAME, environment
+from plipdesk.training.run import RUN_NAME, environment, read_checkpoint, write_checkpoint
 from plipdesk.training.tuning.recipe import TuneRecipe
 
 if TYPE_CHECKING:
@@ -95,12 +95,8 @@ class TuneFolder:
 
     def keep(self, which: Which, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Commit the curve, then ``tensors`` as the state after ``step`` steps."""
-        from safetensors.torch import save
-
         self.save()
-        with atomic_write(self.path(which)) as stream:
-            content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-            stream.write(save(content, {"step": str(step)}))
+        write_checkpoint(self.path(which), step, tensors)
 
     def kept(self, which: Which) -> tuple[int, dict[str, torch.Tensor]] | None:
         """The last committed state and its step; None if there is none.
@@ -108,19 +104,7 @@ class TuneFolder:
         Raises:
             TrainingProblem: the file is damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = self.path(which)
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, framework="pt") as opened:
-                step = int((opened.metadata() or {})["step"])
-                return step, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise TrainingProblem(
-                "The checkpoint is damaged.", path=path, remedy="Remove it; the run then starts again."
-            ) from error
+        return read_checkpoint(self.path(which))
 
     def path(self, which: Which) -> Path:
         """Where a checkpoint lies."""
