@@ -129,9 +129,9 @@ def test_a_card_that_contradicts_its_model_is_refused(lite: Path, changes: dict[
 
 def test_what_a_runtime_cannot_do_is_refused(lite: Path) -> None:
     installed = find_encoder("lite", lite.parent)
-    with pytest.raises(EncoderProblem, match="fp32 on the CPU"):
+    with pytest.raises(EncoderProblem, match="fp32 or int8 on the CPU here, not in bf16"):
         load_encoder(installed, runtime="onnx", precision="bf16")
-    with pytest.raises(EncoderProblem, match="fp32 on the CPU"):
+    with pytest.raises(EncoderProblem, match="fp32 or int8 on the CPU here, not in fp32 on cuda"):
         load_encoder(installed, runtime="onnx", device="cuda")
     with pytest.raises(EncoderProblem, match="int8"):
         load_encoder(installed, runtime="torch", precision="int8", device="cpu")
