@@ -362,6 +362,9 @@ def searches(index: VectorIndex, source: Source, folder: Path) -> list[dict[str,
     }
     truth = true_answers(index, source, masks, folder)
     rows: list[dict[str, Any]] = []
+    start = time.perf_counter()
+    index.tune_scattered(source.other_words)
+    print(f"how broadly to look for words: found out in {time.perf_counter() - start:.1f} s")
     for kind, queries in source.queries.items():
         index.search(queries[:5], K)
         for title, (name, how, chosen) in selections.items():

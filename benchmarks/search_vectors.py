@@ -35,6 +35,7 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 QUERIES = 200
 VIEWS = 3
+OTHER_WORDS = 32
 OF_SLIDE = 400
 _BLOCK = 512
 _NEAR = 64
@@ -49,6 +50,8 @@ class Source:
     dim: int
     slides: Callable[[int], Iterator[Floats]]
     queries: dict[str, Floats]
+    other_words: Floats
+    """Text queries that nothing is measured by: how broadly to look for words is found out with these."""
 
 
 def made() -> Source:
@@ -61,6 +64,7 @@ def made() -> Source:
         recipe.dim,
         generator.slides,
         {"image": generator.image_queries(QUERIES, seed=1), "text": generator.text_queries(QUERIES, seed=1)},
+        generator.text_queries(OTHER_WORDS, seed=2),
     )
 
 
@@ -72,7 +76,7 @@ def real(folder: Path) -> Source:
     random = np.random.default_rng(0)
     held = random.permutation(count)[:QUERIES]
     names = load_vocabulary().names()
-    terms = [names[number] for number in random.permutation(len(names))[:QUERIES]]
+    terms = [names[number] for number in random.permutation(len(names))[: QUERIES + OTHER_WORDS]]
 
     def slides(rows: int) -> Iterator[Floats]:
         near = _nearest(images[:, 0])
@@ -91,7 +95,8 @@ def real(folder: Path) -> Source:
 
     document = {"encoder": encoder.card.id, "fingerprint": encoder.fingerprint, "pictures": count, "views": views}
     texts = np.stack([encode_prompt(encoder, term) for term in terms])
-    return Source("real", document, dim, slides, {"image": _unit(images[held, 0]), "text": _unit(texts)})
+    queries = {"image": _unit(images[held, 0]), "text": _unit(texts[:QUERIES])}
+    return Source("real", document, dim, slides, queries, _unit(texts[QUERIES:]))
 
 
 def real_data() -> Path:

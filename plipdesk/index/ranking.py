@@ -92,10 +92,11 @@ def best_rows(
     settings: IndexSettings,
     *,
     threads: int = 1,
-    scattered: bool = False,
+    breadth: int | None,
 ) -> tuple[Numbers, Float32s]:
     """Numbers and cosines (q, k) of the best rows for ``queries`` (q, d), best first, padded with −1.
 
+    ``breadth`` rows are asked of each graph; None: no graph is asked, all its projected vectors are scanned.
     Up to ``threads`` segments are asked at a time; the answer is the same for any number.
     """
     best = Best(len(queries), k)
@@ -105,8 +106,7 @@ def best_rows(
         exactly = np.arange(view.rows) if mask is None else np.flatnonzero(mask)
     else:
         candidates = _Candidates(len(queries), wanted, threads)
-        breadth = settings.scattered_breadth if scattered else settings.breadth
-        asked = max(breadth, 2 * k, wanted // len(view.segments))
+        asked = None if breadth is None else max(breadth, 2 * k, wanted // len(view.segments))
         exactly = candidates.gather(view, queries, mask, count, asked)
         exactly = ascending(np.concatenate([exactly, candidates.numbers()]))
     for numbers, vectors in view.blocks(exactly):
@@ -136,14 +136,16 @@ class _Candidates:
         self._best.shrink()
         return ascending(self._best.numbers.ravel())
 
-    def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, asked: int) -> Numbers:
+    def gather(self, view: View, queries: Float32s, mask: Mask | None, count: int, asked: int | None) -> Numbers:
         """Collect candidates, ``asked`` of each graph; returns the numbers of rows that only an exact scan can judge.
 
         ``count`` rows may answer.
         """
         tasks: list[Callable[[], _Offer]]
-        if mask is not None and count * _SCAN_US <= len(view.segments) * asked / (count / view.rows) * _GRAPH_US:
-            allowed = np.flatnonzero(mask)
+        if asked is None or (
+            mask is not None and count * _SCAN_US <= len(view.segments) * asked / (count / view.rows) * _GRAPH_US
+        ):
+            allowed = np.arange(view.rows) if mask is None else np.flatnonzero(mask)
             of_segment = view.segment_of[allowed]
             exactly = [allowed[of_segment < 0]]
             tasks = [

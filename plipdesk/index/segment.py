@@ -50,8 +50,9 @@ class IndexSettings:
     breadth: int = 320
     """Rows asked of each graph (hnswlib's ef) where there are several; more hardly finds more."""
     scattered_breadth: int = 1400
-    """The same for queries that lie apart from the rows, as words do: their nearest rows are scattered over the graph.
-    On a million real vectors recall by words was 0.957 with 320 rows asked, 0.987 with 1,000, 0.996 with 1,600."""
+    """The most that is asked for queries that lie apart from the rows, as words do: their nearest rows are scattered
+    over the graph. How much is needed depends on the rows (:meth:`VectorIndex.tune_scattered`): on a million made
+    vectors recall by words was 0.995 with 320, on as many real ones 0.957 with 320 and 0.996 with 1,600."""
     candidates: int = 400
     """The best of them all, by projected vectors, that are re-ranked exactly. Of a million rows the true best ten by
     words are among the first 200 in 98.0 % of cases, among the first 400 in 99.5 (by a picture in 99.95 of either)."""

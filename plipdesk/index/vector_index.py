@@ -27,6 +27,9 @@ from plipdesk.index.upkeep import Upkeep
 from plipdesk.index.vectors import Float32s, VectorFile, widened
 from plipdesk.index.view import Placed, View
 
+_BREADTHS = (320, 640, 1000)
+_TUNED_FOR = 10
+_TUNED_RECALL = 0.99
 Phase = Literal["empty", "loading", "building", "ready"]
 Report = Callable[[int, int], None]
 """Told the rows that are in graphs, and all rows."""
@@ -63,6 +66,7 @@ class VectorIndex:
         self._query_threads = query_threads
         self._lock = threading.RLock()
         self._background = threading.Lock()
+        self._scattered_breadth = self.settings.scattered_breadth
         self._parts: dict[int, VectorFile] = {}
         self._placed: list[Placed] = []
         self._view = View({}, ())
@@ -158,11 +162,34 @@ class VectorIndex:
             shape = (len(queries), max(k, 0))
             return Found(np.full(shape, -1, np.int64), np.full(shape, -1, np.int32), np.full(shape, -2, np.float32))
         mask = None if allowed is None else view.mask(allowed)
-        numbers, scores = best_rows(
-            view, queries, k, mask, self.settings, threads=self._query_threads, scattered=scattered
-        )
+        breadth = self._scattered_breadth if scattered else self.settings.breadth
+        numbers, scores = self._best(view, queries, k, mask, breadth)
         part_ids, rows = _places(view, numbers)
         return Found(part_ids, rows, scores)
+
+    def tune_scattered(self, queries: Float32s) -> None:
+        """Find out how many rows must be asked of each graph for queries like ``queries`` (q, d), such as words.
+
+        Their best ten by a scan of all rows are held against what graphs find; from then on ``scattered`` searches ask
+        for as many rows as found 99 % of them, which depends on how the rows lie. Takes a second on a million rows.
+        """
+        queries, view = self._checked(queries), self._view
+        steps = [step for step in _BREADTHS if step < self.settings.scattered_breadth]
+        chosen = self.settings.scattered_breadth
+        if view.segments and len(queries):
+            truth = self._best(view, queries, _TUNED_FOR, None, None)[0]
+            for breadth in sorted({self.settings.breadth, *(step for step in steps if step > self.settings.breadth)}):
+                found = self._best(view, queries, _TUNED_FOR, None, breadth)[0]
+                right = sum(len(np.intersect1d(one, other)) for one, other in zip(truth, found, strict=True))
+                if right >= _TUNED_RECALL * truth.size:
+                    chosen = breadth
+                    break
+        self._scattered_breadth = chosen
+
+    def _best(
+        self, view: View, queries: Float32s, k: int, mask: NDArray[np.bool_] | None, breadth: int | None
+    ) -> tuple[NDArray[np.int64], Float32s]:
+        return best_rows(view, queries, k, mask, self.settings, threads=self._query_threads, breadth=breadth)
 
     def scores(self, queries: Float32s, part_ids: NDArray[np.int64], rows: NDArray[np.int32]) -> Float32s:
         """Exact cosines (q, n) of ``queries`` (q, d) with single rows; −2 for rows that are not there."""

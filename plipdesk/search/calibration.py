@@ -35,6 +35,8 @@ _STALE = 0.05
 """A large index is asked again once it has changed by this share."""
 _ALWAYS_FRESH_ROWS = 50_000
 _AT_ONCE = 16
+_TUNED_BY = 32
+"""Terms by which it is found out how broadly words must be looked for."""
 _RANDOM_SEED = 300
 
 
@@ -121,7 +123,9 @@ class Calibration:
             known = self._limits.get(kind)
             if known is None or not known.holds(part_ids, rows):
                 if kind == "words":
-                    reached = self._reached(random_vectors(self._terms.of(encoder), RANDOM_QUERIES))
+                    terms = self._terms.of(encoder)
+                    self._index.tune_scattered(terms[:: max(1, len(terms) // _TUNED_BY)])
+                    reached = self._reached(random_vectors(terms, RANDOM_QUERIES))
                     limit = float(np.quantile(reached, WORDS_EXCEEDED))
                 else:
                     limit = float(np.quantile(self._own_reach(), PATCHES_EXCEEDED)) if rows > 1 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -499,3 +500,29 @@ def test_searches_beside_folding_adding_and_removing_are_right_at_every_moment(w
     for part_id in removed:
         del world.plain.parts[part_id]
     assert world.recall() >= 0.99
+
+
+def test_how_broadly_to_look_for_scattered_queries_is_found_out_on_the_rows_themselves(tmp_path: Path) -> None:
+    rows = unit_vectors(3000, DIM, seed=3)
+    # Queries on the other side of the sphere: all rows are about as far, and the nearest lie anywhere.
+    apart = -rows.mean(axis=0, keepdims=True) + 0.6 * unit_vectors(60, DIM, seed=4)
+    apart = (apart / np.linalg.norm(apart, axis=1, keepdims=True)).astype(np.float32)
+    settings = dataclasses.replace(SMALL, breadth=60, candidates=60, scattered_breadth=700)
+    index = VectorIndex(tmp_path / "index", dim=DIM, encoder_fingerprint="f" * 32, settings=settings)
+    rows = vectors_file(tmp_path / "one", rows)
+    index.add(1, tmp_path / "one", len(rows))
+    index.load_or_build()
+
+    def recall(scattered: bool) -> float:
+        found = index.search(apart, 5, scattered=scattered)
+        best = np.argsort(-(apart @ rows.T), axis=1)[:, :5]
+        pairs = zip(found.rows, best, strict=True)
+        return float(np.mean([len(np.intersect1d(one, other)) / 5 for one, other in pairs]))
+
+    broad = recall(scattered=True)
+    index.tune_scattered(apart[:20])
+    assert recall(scattered=True) >= min(0.97, broad)
+    assert recall(scattered=True) >= recall(scattered=False)
+    # Rows themselves are found at once: for queries like them nothing broader is chosen.
+    index.tune_scattered(rows[:20])
+    assert recall(scattered=True) == recall(scattered=False)
