@@ -364,7 +364,8 @@ def searches(index: VectorIndex, source: Source, folder: Path) -> list[dict[str,
     rows: list[dict[str, Any]] = []
     start = time.perf_counter()
     index.tune_scattered(source.other_words)
-    print(f"how broadly to look for words: found out in {time.perf_counter() - start:.1f} s")
+    seconds = time.perf_counter() - start
+    print(f"rows asked of each graph for words: {index.scattered_breadth}, found out in {seconds:.1f} s")
     for kind, queries in source.queries.items():
         index.search(queries[:5], K)
         for title, (name, how, chosen) in selections.items():

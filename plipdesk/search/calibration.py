@@ -35,8 +35,6 @@ _STALE = 0.05
 """A large index is asked again once it has changed by this share."""
 _ALWAYS_FRESH_ROWS = 50_000
 _AT_ONCE = 16
-_TUNED_BY = 32
-"""Terms by which it is found out how broadly words must be looked for."""
 _RANDOM_SEED = 300
 
 
@@ -123,15 +121,17 @@ class Calibration:
             known = self._limits.get(kind)
             if known is None or not known.holds(part_ids, rows):
                 if kind == "words":
-                    terms = self._terms.of(encoder)
-                    self._index.tune_scattered(terms[:: max(1, len(terms) // _TUNED_BY)])
-                    reached = self._reached(random_vectors(terms, RANDOM_QUERIES))
+                    reached = self._reached(random_vectors(self._terms.of(encoder), RANDOM_QUERIES))
                     limit = float(np.quantile(reached, WORDS_EXCEEDED))
                 else:
                     limit = float(np.quantile(self._own_reach(), PATCHES_EXCEEDED)) if rows > 1 else 0.0
                 known = _Limit(part_ids, rows, limit)
                 self._limits[kind] = known
             return known.value
+
+    def tune(self, encoder: Encoder) -> None:
+        """Find out on this index how broadly words must be looked for; see :meth:`VectorIndex.tune_scattered`."""
+        self._index.tune_scattered(self._terms.of(encoder)[::2])
 
     def _reached(self, queries: Float32s) -> Float32s:
         """Mean cosine (q,) of the three best patches of each query."""

@@ -100,6 +100,7 @@ class Searcher:
         desk = self._desk(encoder)
         if encoder.card.has_words and desk.index.rows:
             desk.calibration.limit("words", encoder)
+            desk.calibration.tune(encoder)
 
     def close(self) -> None:
         """Let go of the catalogue."""
