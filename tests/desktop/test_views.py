@@ -211,8 +211,10 @@ def test_the_profile_is_asked_of_the_reader_where_there_is_one(
     assert isinstance(popup, LookPopup)
     popup.icc.setChecked(False)
     qtbot.waitUntil(canvas.at_rest)
-    assert not any(request.icc for request in line.of(m.ReadRegion))  # type: ignore[attr-defined]
-    assert line.of(m.ReadRegion)
+    # Neighbours that were fetched ahead while nothing moved may have been asked for just before the switch.
+    with_profile = [request.icc for request in line.of(m.ReadRegion)]  # type: ignore[attr-defined]
+    assert False in with_profile
+    assert True not in with_profile[with_profile.index(False) :]
     popup.close()
 
 
