@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -86,9 +86,7 @@ class ArrayPictures:
 
     def state(self) -> str:
         """Over the files and which rows are used."""
-        files = state_of_files(self._folder, sorted({path for path, _, _ in self._rows}))
-        names = "\n".join(self.name(number) for number in range(len(self)))
-        return hashlib.sha256(f"{files}\n{names}".encode()).hexdigest()
+        return state_of_parts(self, self._folder, {path for path, _, _ in self._rows})
 
 
 def state_of_files(folder: Path, paths: Sequence[Path]) -> str:
@@ -98,6 +96,12 @@ def state_of_files(folder: Path, paths: Sequence[Path]) -> str:
         found = path.stat()
         digest.update(f"{path.relative_to(folder).as_posix()}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def state_of_parts(pictures: Pictures, folder: Path, files: Set[Path]) -> str:
+    """64 hex digits over the ``files`` that hold the pictures, and which parts of them are used."""
+    names = "\n".join(pictures.name(number) for number in range(len(pictures)))
+    return hashlib.sha256(f"{state_of_files(folder, sorted(files))}\n{names}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plipdesk.slides.errors import SlideProblem
 from plipdesk.slides.protocol import Level
-from plipdesk.slides.tiff_pieces import TiffPieces
+from plipdesk.slides.tiff_pieces import TiffPieces, paste
 from plipdesk.slides.tiff_plan import Plane
 from plipdesk.slides.tiff_structure import TiffDirectory, TiffStructure
 
@@ -85,7 +85,7 @@ class QuickTiles:
                 x_px, y_px = column * tile_width_px, row * tile_height_px
                 # What pads the last tiles beyond the level's edge is no picture.
                 tile = tile[: directory.height_px - y_px, : directory.width_px - x_px]
-                _paste(region, tile, x_px - left_px, y_px - top_px)
+                paste(region, tile, x_px - left_px, y_px - top_px)
         return region
 
     def close(self) -> None:
@@ -123,9 +123,3 @@ def _plane_of(structure: TiffStructure, level: Level) -> Plane | None:
         and one.orientation == 1
     )
     return found[0] if suits else None
-
-
-def _paste(region: Pixels, tile: Pixels, x_px: int, y_px: int) -> None:
-    source = tile[max(0, -y_px) : region.shape[0] - y_px, max(0, -x_px) : region.shape[1] - x_px]
-    y_px, x_px = max(0, y_px), max(0, x_px)
-    region[y_px : y_px + source.shape[0], x_px : x_px + source.shape[1]] = source

@@ -128,6 +128,13 @@ class TiffPieces:
         )
 
 
+def paste(region: NDArray[Any], layer: NDArray[Any], x_px: int, y_px: int) -> None:
+    """Put ``layer`` (h, w, …) into ``region`` (h, w, …) with its top left at (x_px, y_px), which may lie outside."""
+    source = layer[max(0, -y_px) : region.shape[0] - y_px, max(0, -x_px) : region.shape[1] - x_px]
+    y_px, x_px = max(0, y_px), max(0, x_px)
+    region[y_px : y_px + source.shape[0], x_px : x_px + source.shape[1]] = source
+
+
 def _place(directory: TiffDirectory, number: int) -> str:
     across, down = directory.grid
     row, column = divmod(number % (across * down), across)

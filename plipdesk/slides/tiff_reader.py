@@ -16,7 +16,7 @@ from plipdesk.slides.errors import SlideProblem
 from plipdesk.slides.mpp import settle_mpp
 from plipdesk.slides.protocol import Level, SlideInfo
 from plipdesk.slides.reader_base import CheckedReader
-from plipdesk.slides.tiff_pieces import TiffPieces
+from plipdesk.slides.tiff_pieces import TiffPieces, paste
 from plipdesk.slides.tiff_plan import Plane, TiffPlan
 from plipdesk.slides.tiff_structure import TiffDirectory
 
@@ -93,7 +93,7 @@ class TiffReader(CheckedReader):
                     layer = self._layer(directory, row * across + column, sample)
                     if layer is None:
                         continue
-                    _paste(region[..., number], layer, x_px - left_px, y_px - top_px)
+                    paste(region[..., number], layer, x_px - left_px, y_px - top_px)
         return region
 
     def _layer(self, directory: TiffDirectory, place: int, sample: int) -> NDArray[Any] | None:
@@ -157,13 +157,6 @@ def _info_of(path: Path, plan: TiffPlan, mpp_um: float | None) -> SlideInfo:
         notes=(*plan.notes, *mpp.notes),
         channels=plan.channels,
     )
-
-
-def _paste(region: NDArray[Any], layer: NDArray[Any], x_px: int, y_px: int) -> None:
-    """Put ``layer`` (h, w) into ``region`` (h, w) with its top left at (x_px, y_px), which may lie outside."""
-    source = layer[max(0, -y_px) : region.shape[0] - y_px, max(0, -x_px) : region.shape[1] - x_px]
-    y_px, x_px = max(0, y_px), max(0, x_px)
-    region[y_px : y_px + source.shape[0], x_px : x_px + source.shape[1]] = source
 
 
 def _inside(directory: TiffDirectory, left_px: int, top_px: int, width_px: int, height_px: int) -> NDArray[np.bool_]:

@@ -7,7 +7,6 @@ picture is shrunk 2 to 32 times and cut into crops of 224 pixels that overlap by
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plipdesk.base.errors import EnvironmentProblem
-from plipdesk.evaluation.data import ClassData, state_of_files
+from plipdesk.evaluation.data import ClassData, state_of_parts
 from plipdesk.evaluation.readers.layout import missing, pictures_in
 from plipdesk.evaluation.splits import by_group, by_picture
 from plipdesk.slides.resizing import resized
@@ -69,9 +68,7 @@ class CropPictures:
 
     def state(self) -> str:
         """Over files and crops."""
-        files = state_of_files(self._folder, sorted({crop.path for crop in self.crops}))
-        names = "\n".join(self.name(number) for number in range(len(self)))
-        return hashlib.sha256(f"{files}\n{names}".encode()).hexdigest()
+        return state_of_parts(self, self._folder, {crop.path for crop in self.crops})
 
 
 def read_digestpath(data: Path) -> ClassData:
